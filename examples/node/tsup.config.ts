@@ -1,0 +1,3 @@
+import { programConfig } from "../../scripts/tsup-config.mjs";
+
+export default programConfig();

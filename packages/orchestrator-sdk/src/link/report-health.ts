@@ -1,0 +1,88 @@
+/**
+ * Heartbeats: figures up, lease down. Also finds what a broken path hides: a control stream whose frames no longer arrive
+ * although heartbeats do, and a node that fell silent without closing anything.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Clock, CortexError, type Link, type Timer } from "@cortex-mesh/protocol";
+import { type Heartbeat, HeartbeatSchema, LeaseAnswerSchema } from "@cortex-mesh/protocol/gen";
+import type { NodeUsage } from "../nodes/connection.js";
+import type { HubConnection } from "./hub-connection.js";
+import { readCount } from "./wire.js";
+
+/** Time between heartbeats, as told to the node. */
+export const HEARTBEAT_INTERVAL_MS = 5_000;
+/** A node that says nothing for this long is offline. */
+export const OFFLINE_AFTER_MS = 12_000;
+/** How long a heartbeat holds the lease. */
+export const LEASE_MS = 20_000;
+
+/** Handles the health stream of one connection. */
+export function attachHealth(
+  connection: HubConnection,
+  link: Link,
+  options: { readonly clock: Clock },
+): void {
+  const { clock } = options;
+  let silence: Timer | undefined;
+  let previous: ControlPosition | undefined;
+  const armSilence = (): void => {
+    silence?.cancel();
+    silence = clock.setTimer(() => connection.close(new CortexError("TIMED_OUT", "the node sent no heartbeat in time")), OFFLINE_AFTER_MS);
+  };
+  const answer = (heartbeat: Heartbeat): void => {
+    const lease = create(LeaseAnswerSchema, {
+      seq: heartbeat.seq,
+      epoch: heartbeat.epoch,
+      leaseMs: LEASE_MS,
+      controlSentSeq: BigInt(connection.controlSentSeq),
+      controlReceivedSeq: BigInt(connection.controlReceivedSeq),
+    });
+    link.send(toBinary(LeaseAnswerSchema, lease));
+  };
+
+  connection.attachLink(link);
+  armSilence();
+  void connection.closed.then(() => silence?.cancel());
+  void link.closed.then((error) => connection.close(error ?? new CortexError("UNAVAILABLE", "the node closed its health stream")));
+  link.onFrames((frames) => {
+    for (const bytes of frames) {
+      const heartbeat = fromBinary(HeartbeatSchema, bytes);
+      if (heartbeat.epoch !== BigInt(connection.epoch)) continue;
+      armSilence();
+      const roundTripMs = heartbeat.roundTripMs > 0 ? heartbeat.roundTripMs : undefined;
+      connection.setUsage(readUsage(heartbeat), roundTripMs);
+      const position = { sent: readCount(heartbeat.controlSentSeq), received: connection.controlReceivedSeq };
+      if (isStuck(previous, position)) {
+        connection.close(new CortexError("STREAM_GAP", `the node sent ${position.sent} control frames, ${position.received} arrived`));
+        return;
+      }
+      previous = position;
+      answer(heartbeat);
+    }
+  });
+}
+
+/** How far the control stream was, at one heartbeat. */
+export interface ControlPosition {
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** Whether frames that were on their way at the last heartbeat still have not come. Pure. */
+export function isStuck(previous: ControlPosition | undefined, now: ControlPosition): boolean {
+  return previous !== undefined && previous.sent > previous.received && now.received === previous.received;
+}
+
+function readUsage(heartbeat: Heartbeat): NodeUsage {
+  return {
+    cpuRatio: heartbeat.cpuRatio,
+    memoryRatio: heartbeat.memoryRatio,
+    memoryFreeBytes: readCount(heartbeat.memoryFreeBytes),
+    loadAverage: heartbeat.loadAverage,
+    diskFreeBytes: readCount(heartbeat.diskFreeBytes),
+    diskRatio: heartbeat.diskRatio,
+    runningTasks: heartbeat.runningTasks,
+    queuedTasks: heartbeat.queuedTasks,
+    processRssBytes: readCount(heartbeat.processRssBytes),
+  };
+}

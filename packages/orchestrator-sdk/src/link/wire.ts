@@ -1,0 +1,191 @@
+/** Between the messages of the wire and the records of the hub. Pure; what a peer sends is checked here. */
+import { create, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { CortexError, isId, type TaskId } from "@cortex-mesh/protocol";
+import {
+  type Capabilities,
+  CapabilitiesSchema,
+  Effect,
+  type HeldAttempt,
+  HeldState,
+  type IsolationReport,
+  LogKind,
+  type LogFrame,
+  Outcome,
+  type TaskRequest,
+  TaskRequestSchema,
+  type TaskResponse,
+} from "@cortex-mesh/protocol/gen";
+import type { Json, JsonObject, SessionRecord, TaskCause, TaskRecord, TaskRequestRecord } from "../store/records.js";
+import type { OutputPiece } from "../tasks/output.js";
+import type { Held } from "../tasks/recover.js";
+import type { EndReport } from "../tasks/reports.js";
+
+const OUTCOMES: Readonly<Record<Outcome, EndReport["state"] | undefined>> = {
+  [Outcome.UNSPECIFIED]: undefined,
+  [Outcome.SUCCEEDED]: "succeeded",
+  [Outcome.FAILED]: "failed",
+  [Outcome.CANCELLED]: "cancelled",
+  [Outcome.TIMED_OUT]: "timed_out",
+  [Outcome.REJECTED]: "rejected",
+  [Outcome.INDETERMINATE]: "indeterminate",
+};
+
+const CAUSES: ReadonlySet<string> = new Set<TaskCause>([
+  "exit",
+  "timeout",
+  "oom",
+  "pids",
+  "cpu",
+  "output",
+  "disk",
+  "killed",
+  "setup_failed",
+  "node_lost",
+]);
+
+const HELD_STATES: Readonly<Record<HeldState, Held["state"] | undefined>> = {
+  [HeldState.UNSPECIFIED]: undefined,
+  [HeldState.STORED]: "stored",
+  [HeldState.RUNNING]: "running",
+  [HeldState.FINISHED]: "finished",
+  [HeldState.NEVER_STARTED]: "neverStarted",
+};
+
+const LOG_KINDS: Readonly<Partial<Record<LogKind, OutputPiece["kind"]>>> = {
+  [LogKind.STDOUT]: "stdout",
+  [LogKind.STDERR]: "stderr",
+  [LogKind.PROGRESS]: "progress",
+  [LogKind.ARTIFACT]: "artifact",
+  [LogKind.GAP]: "gap",
+};
+
+/** A task id from a node. @throws {@link CortexError} `BAD_REQUEST` */
+export function readTaskId(value: string): TaskId {
+  if (isId("task", value)) return value;
+  throw new CortexError("BAD_REQUEST", "the node named a malformed task id");
+}
+
+/** A number of the wire that has to be a safe integer. @throws {@link CortexError} `BAD_REQUEST` */
+export function readCount(value: bigint): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new CortexError("BAD_REQUEST", "the node sent a number that is out of range");
+}
+
+/** Capabilities as the store keeps them. */
+export function readCapabilities(capabilities: Capabilities | undefined): JsonObject {
+  return capabilities === undefined ? {} : (toJson(CapabilitiesSchema, capabilities) as JsonObject);
+}
+
+/** The attempts of a hello. */
+export function readHeld(held: readonly HeldAttempt[]): Held[] {
+  return held.map((item) => {
+    const state = HELD_STATES[item.state];
+    if (state === undefined) throw new CortexError("BAD_REQUEST", "the node sent an attempt without a state");
+    return { taskId: readTaskId(item.taskId), attempt: item.attempt, state };
+  });
+}
+
+/** The isolation report of a started or ended attempt. */
+export function readIsolation(report: IsolationReport | undefined): JsonObject | undefined {
+  if (report === undefined) return undefined;
+  const { level, driver, enforced, workspacePath } = report;
+  return { level, driver, enforced: { ...enforced }, workspacePath };
+}
+
+/** The end of an attempt. @throws {@link CortexError} `BAD_REQUEST` */
+export function readEnd(response: TaskResponse): EndReport {
+  const state = OUTCOMES[response.outcome];
+  if (state === undefined) throw new CortexError("BAD_REQUEST", "the node sent a result without an outcome");
+  return {
+    state,
+    exitCode: response.exitCode ?? null,
+    signal: response.signal === "" ? null : response.signal,
+    value: readJson(response.valueJson),
+    error: response.errorCode === "" ? undefined : { code: response.errorCode, message: response.errorMessage },
+    cause: CAUSES.has(response.cause) ? (response.cause as TaskCause) : undefined,
+    isolation: readIsolation(response.isolation),
+    lastLogSeq: readCount(response.lastLogSeq),
+  };
+}
+
+/** One record of an output log. @throws {@link CortexError} `BAD_REQUEST` */
+export function readPiece(frame: LogFrame): OutputPiece {
+  const kind = LOG_KINDS[frame.kind];
+  if (kind === undefined) throw new CortexError("BAD_REQUEST", "the node sent a log record of an unknown kind");
+  const base = { seq: readCount(frame.seq), kind, atMs: Number(frame.atMs) };
+  if (kind === "stdout" || kind === "stderr") return { ...base, bytes: frame.data, data: null };
+  const none = new Uint8Array(0);
+  if (kind !== "gap") return { ...base, bytes: none, data: readJson(frame.data) };
+  return { ...base, bytes: none, data: { bytes: Number(frame.gap?.bytes ?? 0n), reason: frame.gap?.reason ?? "" } };
+}
+
+function readJson(bytes: Uint8Array): Json {
+  if (bytes.byteLength === 0) return null;
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as Json;
+  } catch (error) {
+    throw new CortexError("BAD_REQUEST", "the node sent a value that is not JSON", { cause: error });
+  }
+}
+
+/** What a grant says of a task. */
+export function writeTaskRequest(task: TaskRecord, request: TaskRequestRecord, session: SessionRecord | undefined): TaskRequest {
+  const workspacePath = session?.nodes.find(({ nodeId }) => nodeId === task.nodeId)?.path ?? "";
+  const sandbox = request.sandbox === undefined ? {} : { sandbox: writeSandbox(request.sandbox) };
+  return create(TaskRequestSchema, {
+    taskId: task.taskId,
+    idempotencyKey: task.idempotencyKey ?? "",
+    capabilityRequired: request.skill,
+    sessionId: task.sessionId,
+    inputJson: new TextEncoder().encode(JSON.stringify(request.input)),
+    cwd: request.cwd ?? "",
+    env: { ...request.env },
+    secrets: [...request.secrets],
+    stdin: request.stdin,
+    timeoutMs: BigInt(request.timeoutMs ?? 0),
+    effect: task.effect === "idempotent" ? Effect.IDEMPOTENT : Effect.ONCE,
+    workspacePath,
+    traceparent: request.traceparent ?? "",
+    ...(request.pty === undefined ? {} : { pty: { ...request.pty } }),
+    ...sandbox,
+  });
+}
+
+type SandboxInit = NonNullable<Parameters<typeof create<typeof TaskRequestSchema>>[1]>["sandbox"];
+
+/** The `sandbox` of a dispatch; its schema was checked when it was submitted. */
+function writeSandbox(sandbox: JsonObject): SandboxInit & object {
+  const limits = asObject(sandbox["limits"]);
+  const network = sandbox["network"];
+  const allow = asObject(network)["allow"];
+  const mode = typeof network === "string" ? network : "allow";
+  const rules = Array.isArray(allow) ? allow.map(asObject) : [];
+  return {
+    level: typeof sandbox["level"] === "string" ? sandbox["level"] : "",
+    ...(network === undefined
+      ? {}
+      : { network: { mode, allow: rules.map((rule) => ({ host: String(rule["host"]), ports: asNumbers(rule["ports"]) })) } }),
+    limits: {
+      memoryBytes: BigInt(asNumber(limits["memBytes"])),
+      cpuRatio: asNumber(limits["cpuRatio"]),
+      pids: asNumber(limits["pids"]),
+      outputBytes: BigInt(asNumber(limits["outputBytes"])),
+      fileBytes: BigInt(asNumber(limits["fileBytes"])),
+      diskBytes: BigInt(asNumber(limits["diskBytes"])),
+      wallMs: BigInt(asNumber(limits["wallMs"])),
+    },
+  };
+}
+
+function asObject(value: Json | JsonValue | undefined): JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
+}
+
+function asNumber(value: Json | undefined): number {
+  return typeof value === "number" ? value : 0;
+}
+
+function asNumbers(value: Json | undefined): number[] {
+  return Array.isArray(value) ? value.map((item) => asNumber(item as Json)) : [];
+}

@@ -1,0 +1,106 @@
+/**
+ * What nodes report about attempts: started, declined, ended. A report counts only when it comes over the connection that
+ * holds the attempt (node and epoch) and names the current attempt; every other one is answered and noted, never applied.
+ */
+import { CortexError, type NodeId, type TaskId } from "@cortex-mesh/protocol";
+import { systemScope } from "../access/scope.js";
+import type { JsonObject, TaskRecord } from "../store/records.js";
+import type { HubStore } from "../store/store.js";
+import type { ApplyExtra, TaskWriter } from "./commit.js";
+import { type AttemptEnd, isFinal, type TaskInputEvent } from "./machine.js";
+import type { OutputReceiver } from "./output.js";
+
+/** Who reports, about what. */
+export interface ReportSource {
+  readonly nodeId: NodeId;
+  readonly epoch: number;
+  readonly taskId: TaskId;
+  readonly attempt: number;
+}
+
+/** The end of an attempt as it travels, with the last number of its output log. */
+export interface EndReport extends AttemptEnd {
+  readonly lastLogSeq: number;
+}
+
+/** Takes the reports of nodes. */
+export interface TaskReports {
+  started(source: ReportSource, isolation: JsonObject | undefined): Promise<void>;
+  declined(source: ReportSource, refusal: { readonly error: { readonly code: string; readonly message: string }; readonly isFinal: boolean }): Promise<void>;
+  stalled(source: ReportSource, stalled: boolean): Promise<void>;
+  /**
+   * Settles the attempt once its output is complete. Resolves with true when the node may forget the attempt: it is
+   * settled, or nobody wants it. Rejects when it could not be settled now; the node reports again.
+   */
+  ended(source: ReportSource, report: EndReport): Promise<boolean>;
+}
+
+/** What the reports need. */
+export interface TaskReportsOptions {
+  readonly store: HubStore;
+  readonly writer: TaskWriter;
+  readonly output: OutputReceiver;
+  /** A report that was not applied, for the log. */
+  readonly onLateReport: (source: ReportSource, reason: string) => void;
+}
+
+/** Thrown inside a transaction to leave it without a change. */
+class ForeignReport extends CortexError {}
+
+/** Makes the taker of reports. */
+export function createTaskReports(options: TaskReportsOptions): TaskReports {
+  const { store, writer, output } = options;
+
+  const fence = (source: ReportSource) => async (task: TaskRecord): Promise<void> => {
+    if (task.nodeId !== source.nodeId || task.epoch !== source.epoch) {
+      throw new ForeignReport("SUPERSEDED", `the attempt belongs to ${task.nodeId ?? "no node"}, epoch ${task.epoch}`);
+    }
+  };
+  /** Applies a report; false when it was not the reporter's to make. */
+  const apply = async (source: ReportSource, event: TaskInputEvent, also?: ApplyExtra["also"]): Promise<boolean> => {
+    try {
+      const written = await writer.apply(source.taskId, event, { check: fence(source), ...(also === undefined ? {} : { also }) });
+      if (written?.outcome.kind === "refused") options.onLateReport(source, written.outcome.reason);
+      return written !== undefined && written.outcome.kind !== "refused";
+    } catch (error) {
+      if (!(error instanceof ForeignReport)) throw error;
+      options.onLateReport(source, error.message);
+      return false;
+    }
+  };
+  /** Whether the attempt is still one whose end can change something. */
+  const isWanted = async (source: ReportSource): Promise<boolean> => {
+    const task = await store.tasks.get(systemScope, source.taskId);
+    if (task === undefined || task.nodeId !== source.nodeId || task.attempt !== source.attempt) return false;
+    return !isFinal(task.state) || (task.state === "indeterminate" && task.cause === "node_lost");
+  };
+
+  return {
+    async started(source, isolation) {
+      await apply(source, { type: "start", attempt: source.attempt, isolation });
+    },
+    async declined(source, refusal) {
+      const note = `${source.nodeId} declined: ${refusal.error.message}`;
+      const event = { type: "notStarted", attempt: source.attempt, refusal: refusal.isFinal ? refusal.error : undefined, note } as const;
+      await apply(source, event);
+    },
+    async stalled(source, stalled) {
+      await apply(source, { type: "stall", attempt: source.attempt, stalled });
+    },
+    async ended(source, report) {
+      if (!(await isWanted(source))) {
+        options.onLateReport(source, "the attempt is settled or not the current one");
+        return true;
+      }
+      await output.committed(source, report.lastLogSeq);
+      const { lastLogSeq, ...end } = report;
+      await apply(source, { type: "end", attempt: source.attempt, end }, async (task, tx) => {
+        const record = await tx.events.output(systemScope, source.taskId);
+        if (record === undefined) return;
+        await tx.events.setOutput({ ...record, attempt: source.attempt, originSeq: lastLogSeq, complete: isFinal(task.state) });
+      });
+      output.drop(source.taskId, source.attempt);
+      return !(await isWanted(source));
+    },
+  };
+}
