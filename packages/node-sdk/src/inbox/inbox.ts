@@ -3,6 +3,7 @@
  *
  * It starts nothing and sends nothing; it tells the caller what to do and what to say. The order of the calls is kept.
  */
+import { fromBinary } from "@bufbuild/protobuf";
 import {
   type Clock,
   CortexError,
@@ -15,7 +16,6 @@ import {
   openCancelGrant,
   openTaskGrant,
   PAYLOAD_TYPES,
-  parseStrict,
   verifyGrant,
 } from "@cortex-mesh/protocol";
 import { type SignedGrant, TaskGrantSchema } from "@cortex-mesh/protocol/gen";
@@ -182,7 +182,7 @@ async function refuse(
 function readVerifiedKey(signed: SignedGrant, keys: Keyring): AttemptKey | undefined {
   try {
     const payload = verifyGrant({ grant: signed, payloadType: PAYLOAD_TYPES.taskGrant, keys });
-    const body = parseStrict(TaskGrantSchema, payload);
+    const body = fromBinary(TaskGrantSchema, payload);
     return body.task === undefined || body.attempt < 1
       ? undefined
       : { taskId: body.task.taskId, attempt: body.attempt };

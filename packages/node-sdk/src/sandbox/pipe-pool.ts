@@ -88,14 +88,21 @@ async function makePipes(place: string, from: number): Promise<string[]> {
 
 function openPipe(path: string, own: "read" | "write"): Pipe {
   // An end opened for both lets the others open at once, without waiting for each other.
-  const both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const opened = [openSync(path, constants.O_RDWR | constants.O_NONBLOCK)];
+  const open = (flags: number): number => {
+    const descriptor = openSync(path, flags);
+    opened.push(descriptor);
+    return descriptor;
+  };
   try {
-    const ownFlags = own === "read" ? constants.O_RDONLY : constants.O_WRONLY;
-    const descriptor = openSync(path, own === "read" ? constants.O_WRONLY : constants.O_RDONLY);
-    const fd = openSync(path, ownFlags | constants.O_NONBLOCK);
-    return { socket: new Socket({ fd, readable: own === "read", writable: own === "write" }), descriptor };
+    const descriptor = open(own === "read" ? constants.O_WRONLY : constants.O_RDONLY);
+    const fd = open((own === "read" ? constants.O_RDONLY : constants.O_WRONLY) | constants.O_NONBLOCK);
+    const socket = new Socket({ fd, readable: own === "read", writable: own === "write" });
+    opened.length = 1;
+    return { socket, descriptor };
   } finally {
-    closeSync(both);
+    // All of them after a fault, else only the one for both.
+    for (const descriptor of opened) closeSync(descriptor);
     unlinkSync(path);
   }
 }

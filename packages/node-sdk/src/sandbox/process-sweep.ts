@@ -52,7 +52,7 @@ export function sweepOnce(scope: SweepScope, onMember: MemberVisitor): SweepResu
   let startingCount = 0;
   const add = (entry: ProcessEntry): void => {
     members.set(entry.pid, entry);
-    const isOwned = sessions.isOfTree(entry.sessionId);
+    const isOwned = sessions.isOfTree(entry);
     onMember(entry, isOwned && entry.groupId > 1 ? -entry.groupId : entry.pid);
   };
   for (const pid of scope.pids) {
@@ -98,7 +98,7 @@ interface SessionJudge {
   /** Whether the session was found to belong to the tree before. */
   isKnown(sessionId: number): boolean;
   /** Whether the session of a member belongs to the tree (S4). */
-  isOfTree(sessionId: number): boolean;
+  isOfTree(member: ProcessEntry): boolean;
   /** The sessions of the tree that have members. */
   seen(): ReadonlySet<number>;
 }
@@ -117,8 +117,8 @@ function createSessionJudge(scope: SweepScope): SessionJudge {
   };
   return {
     isKnown: (sessionId) => known.has(sessionId),
-    isOfTree(sessionId) {
-      if (!known.has(sessionId) && !judge(sessionId)) return false;
+    isOfTree({ pid, sessionId }) {
+      if (!known.has(sessionId) && sessionId !== pid && !judge(sessionId)) return false;
       known.add(sessionId);
       seen.add(sessionId);
       return true;

@@ -63,20 +63,23 @@ describe("one pass", () => {
     const child = spawn("sleep", ["300"], { stdio: "ignore" });
     expect(readEntry(child.pid!)?.sessionId).toBe(readEntry(process.pid)?.sessionId);
     const targets: number[] = [];
-    sweepOnce({ ...scope, isMarked: () => true, pids: [child.pid!] }, (_, target) => targets.push(target));
+    // Even where nothing else would tell that the session is not the tree's.
+    const careless = { ...scope, isMarked: () => true, protectedPids: new Set<number>(), pids: [child.pid!] };
+    sweepOnce(careless, (_, target) => targets.push(target));
     child.kill("SIGKILL");
     expect(targets).toEqual([child.pid]);
   });
 
   it("E3: passes over ended processes, kernel threads and processes older than the tree", async () => {
-    const child = spawn("true", { stdio: "ignore" });
+    const child = spawn("true", { stdio: "ignore", detached: true });
     // Until this turn ends nobody waits for the child, so it stays a zombie.
     while (readEntry(child.pid!)?.state !== "Z");
     const entries = listPids().flatMap((pid) => readEntry(pid) ?? []);
     const kernelThreads = entries.filter((entry) => entry.isKernelThread).map((entry) => entry.pid);
     const found: number[] = [];
     const take = (entry: { pid: number }): void => void found.push(entry.pid);
-    sweepOnce({ ...scope, isMarked: () => true, pids: [child.pid!, ...kernelThreads] }, take);
+    const sessionIds = new Set([child.pid!, 0]);
+    sweepOnce({ ...scope, isMarked: () => true, sessionIds, pids: [child.pid!, ...kernelThreads] }, take);
     const old = { oldestStartTicks: Number.MAX_SAFE_INTEGER, pids: listPids() };
     sweepOnce({ ...scope, isMarked: () => true, ...old }, take);
     expect(found).toEqual([]);

@@ -17,5 +17,7 @@ export function parseFeedCursor(cursor: string): number {
   const text = Buffer.from(cursor, "base64url").toString("latin1");
   const seq = Number(text);
   if (SEQ.test(text) && Number.isSafeInteger(seq) && toFeedCursor(seq) === cursor) return seq;
-  throw new CortexError("BAD_REQUEST", "after: this is not a cursor of the event feed", { details: { field: "after" } });
+  throw new CortexError("BAD_REQUEST", "after: this is not a cursor of the event feed", {
+    details: { field: "after" },
+  });
 }

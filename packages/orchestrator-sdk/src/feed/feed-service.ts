@@ -48,7 +48,11 @@ export interface FeedService {
 }
 
 /** Appends to a user's feed within a transaction and keeps it within its bound (F1). */
-export async function appendFeed(tx: StoreTransaction, ownerId: UserId, events: readonly NewFeedEvent[]): Promise<void> {
+export async function appendFeed(
+  tx: StoreTransaction,
+  ownerId: UserId,
+  events: readonly NewFeedEvent[],
+): Promise<void> {
   if (events.length === 0) return;
   const first = await tx.feed.append(ownerId, events);
   const next = first + events.length;

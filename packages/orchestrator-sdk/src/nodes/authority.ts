@@ -5,7 +5,14 @@
  * Grants and tokens have separate keys, so that neither can be passed off as the other.
  */
 import { createHmac } from "node:crypto";
-import { CortexError, type HubId, type IdSource, isId, type SigningKey, signingKeyFromSeed } from "@cortex-mesh/protocol";
+import {
+  CortexError,
+  type HubId,
+  type IdSource,
+  isId,
+  type SigningKey,
+  signingKeyFromSeed,
+} from "@cortex-mesh/protocol";
 import type { HubStore } from "../store/store.js";
 import { type RandomSource, systemRandom } from "./random.js";
 
@@ -31,7 +38,12 @@ export interface OpenAuthorityOptions {
   readonly random?: RandomSource;
 }
 
-const NAMES = { hubId: "hub.id", grantSeed: "hub.grant-key", tokenSeed: "hub.token-key", pepper: "hub.pepper" } as const;
+const NAMES = {
+  hubId: "hub.id",
+  grantSeed: "hub.grant-key",
+  tokenSeed: "hub.token-key",
+  pepper: "hub.pepper",
+} as const;
 const KEY_BYTES = 32;
 
 type Material = Readonly<Record<keyof typeof NAMES, Uint8Array>>;
@@ -41,7 +53,11 @@ type Material = Readonly<Record<keyof typeof NAMES, Uint8Array>>;
  *
  * @throws {@link CortexError} `DATA_CORRUPT` when the store has only a part of it.
  */
-export async function openAuthority({ store, ids, random = systemRandom }: OpenAuthorityOptions): Promise<HubAuthority> {
+export async function openAuthority({
+  store,
+  ids,
+  random = systemRandom,
+}: OpenAuthorityOptions): Promise<HubAuthority> {
   const material = await store.transaction(async ({ keys }) => {
     const present: Partial<Record<keyof Material, Uint8Array>> = {};
     for (const part of partNames()) {

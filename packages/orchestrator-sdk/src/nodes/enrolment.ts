@@ -6,7 +6,7 @@
  * - N2 Nothing is written before the signature over the challenge holds.
  * - N3 The key that spent an invite may repeat the call for {@link REPEAT_WINDOW_MS} and gets the same answer, so that an
  *   answer lost on the way costs nothing. Another key with the right secret is refused and reported.
- * - N4 An unknown invite and a wrong secret look alike, in words and in work. {@link MAX_INVITE_TRIES} wrong ones withdraw it.
+ * - N4 An unknown invite and a wrong secret get the same answer. {@link MAX_INVITE_TRIES} wrong secrets withdraw an invite.
  */
 import { create } from "@bufbuild/protobuf";
 import {
@@ -31,6 +31,7 @@ import {
   FinishEnrollmentResponseSchema,
 } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../access/scope.js";
+import { appendFeed } from "../feed/feed-service.js";
 import type { InviteRecord, NodeRecord } from "../store/records.js";
 import type { HubStore, StoreTransaction } from "../store/store.js";
 import type { HubAuthority } from "./authority.js";
@@ -183,7 +184,7 @@ async function join({ tx, options, request, key }: Attempt, invite: InviteRecord
     nodeId: node.nodeId,
   });
   const data = { nodeId: node.nodeId, name: node.name, inviteId: invite.inviteId };
-  await tx.feed.append(node.ownerId, [{ kind: "node.enrolled", atMs: nowMs, data }]);
+  await appendFeed(tx, node.ownerId, [{ kind: "node.enrolled", atMs: nowMs, data }]);
   return node;
 }
 

@@ -35,7 +35,13 @@ export interface NonceMint {
 }
 
 /** Makes a mint with a key of its own. */
-export function createNonceMint({ clock, random }: { readonly clock: Clock; readonly random: RandomSource }): NonceMint {
+export function createNonceMint({
+  clock,
+  random,
+}: {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+}): NonceMint {
   const key = random(MAC_BYTES);
   /** Expiry by nonce, in the order in which they were spent. */
   const spent = new Map<string, number>();
@@ -59,13 +65,16 @@ export function createNonceMint({ clock, random }: { readonly clock: Clock; read
     isValid(nonce, bindings) {
       if (nonce.byteLength !== NONCE_BYTES) return false;
       const head = nonce.subarray(0, EXPIRY_BYTES + RANDOM_BYTES);
-      return isEqualSecret(nonce.subarray(head.byteLength), macOf(head, bindings)) && expiryOf(nonce) > clock.monotonicMs();
+      return (
+        isEqualSecret(nonce.subarray(head.byteLength), macOf(head, bindings)) && expiryOf(nonce) > clock.monotonicMs()
+      );
     },
     spend(nonce) {
       const name = Buffer.from(nonce).toString("base64");
       if (spent.has(name)) return false;
       if (spent.size >= MAX_SPENT_NONCES) forgetExpired(spent, clock.monotonicMs());
-      if (spent.size >= MAX_SPENT_NONCES) throw new CortexError("UNAVAILABLE", "too many nodes connect at once; try again");
+      if (spent.size >= MAX_SPENT_NONCES)
+        throw new CortexError("UNAVAILABLE", "too many nodes connect at once; try again");
       spent.set(name, expiryOf(nonce));
       return true;
     },

@@ -11,6 +11,7 @@
  * node was revoked since, is for the holder of the connection to watch.
  */
 import { create } from "@bufbuild/protobuf";
+import { calculateJwkThumbprint, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import {
   type Clock,
   CortexError,
@@ -21,7 +22,6 @@ import {
   type VerifyKey,
 } from "@cortex-mesh/protocol";
 import { type IssueTokenRequest, type IssueTokenResponse, IssueTokenResponseSchema } from "@cortex-mesh/protocol/gen";
-import { calculateJwkThumbprint, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import { systemScope } from "../access/scope.js";
 import type { NodeRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";

@@ -54,7 +54,11 @@ async function* follow(operation: Operation, context: OperationContext, input: u
   context.signal.addEventListener("abort", leave, { once: true });
   if (context.signal.aborted) leave();
   try {
-    const stream = await execute(operation as Operation<z.ZodObject, z.ZodType, "events">, { ...context, signal: leaving.signal }, input);
+    const stream = await execute(
+      operation as Operation<z.ZodObject, z.ZodType, "events">,
+      { ...context, signal: leaving.signal },
+      input,
+    );
     for await (const batch of stream.batches) yield* batch;
   } finally {
     context.signal.removeEventListener("abort", leave);

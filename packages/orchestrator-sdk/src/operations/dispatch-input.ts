@@ -4,8 +4,9 @@
  * The input of a skill is checked by the node, which has the skill's schema; the hub refuses only what is obviously wrong
  * for the skills that every node has.
  */
-import { CortexError, MAX_IDEMPOTENCY_KEY_BYTES, MAX_PATH_BYTES, MAX_TASK_INPUT_BYTES } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { CortexError, MAX_IDEMPOTENCY_KEY_BYTES, MAX_PATH_BYTES, MAX_TASK_INPUT_BYTES } from "@cortex-mesh/protocol";
 import type { Json } from "../store/records.js";
 import { json } from "./resources/json.js";
 
@@ -33,7 +34,10 @@ const requires = z.strictObject({
   sandbox: level.optional(),
 });
 
-const allowedHost = z.strictObject({ host: name.max(253), ports: z.array(z.int().min(1).max(65_535)).max(MAX_ENTRIES).optional() });
+const allowedHost = z.strictObject({
+  host: name.max(253),
+  ports: z.array(z.int().min(1).max(65_535)).max(MAX_ENTRIES).optional(),
+});
 
 const limits = z.strictObject({
   memBytes: bytes.optional(),
@@ -47,7 +51,9 @@ const limits = z.strictObject({
 
 const sandbox = z.strictObject({
   level: level.optional(),
-  network: z.union([z.enum(["none", "open"]), z.strictObject({ allow: z.array(allowedHost).max(MAX_ENTRIES) })]).optional(),
+  network: z
+    .union([z.enum(["none", "open"]), z.strictObject({ allow: z.array(allowedHost).max(MAX_ENTRIES) })])
+    .optional(),
   limits: limits.optional(),
 });
 
@@ -92,7 +98,8 @@ export function assertSkillInput(skill: string, input: Json): void {
     });
   }
   if (skill === "shell" && !shellInput.safeParse(input).success) throw badInput(COMMAND_OR_ARGV);
-  if (skill === "echo" && !echoInput.safeParse(input).success) throw badInput('input: the skill "echo" takes {text: "…"}');
+  if (skill === "echo" && !echoInput.safeParse(input).success)
+    throw badInput('input: the skill "echo" takes {text: "…"}');
 }
 
 const shellInput = z.union([

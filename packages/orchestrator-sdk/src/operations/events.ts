@@ -1,6 +1,7 @@
 /** What can be followed: the events of one task, and the feed of all that a user may see. */
-import { CortexError, parseId } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { CortexError, parseId } from "@cortex-mesh/protocol";
 import { isFinal } from "../tasks/machine.js";
 import type { TaskView } from "../tasks/task-service.js";
 import { defineOperation, type EventStream } from "./operation.js";

@@ -1,6 +1,7 @@
 /** Runs an operation: checks the caller and the input, then hands over. Every way in goes through here. */
-import { CortexError } from "@cortex-mesh/protocol";
+
 import type { z } from "zod";
+import { CortexError } from "@cortex-mesh/protocol";
 import { assertMayAct } from "../access/matrix.js";
 import type { Operation, OperationContext, OperationKind, OperationResult } from "./operation.js";
 

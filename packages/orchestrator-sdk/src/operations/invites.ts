@@ -1,16 +1,25 @@
 /** Invites: how a node comes to a user. */
-import { parseId } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { parseId } from "@cortex-mesh/protocol";
+import { MAX_INVITE_TTL_SECONDS } from "../nodes/invites.js";
 import { defineOperation } from "./operation.js";
-import { createdInviteResource, inviteResource, toCreatedInviteResource, toInviteResource } from "./resources/invite.js";
+import {
+  createdInviteResource,
+  inviteResource,
+  toCreatedInviteResource,
+  toInviteResource,
+} from "./resources/invite.js";
 import { pageInput, pageOf, readPage } from "./resources/page.js";
 
-/** Longest life of an invite: a week. */
-export const MAX_INVITE_TTL_SECONDS = 7 * 24 * 3600;
 /** Labels of a node. */
 const MAX_LABELS = 64;
 
-const label = z.string().min(1).max(200).regex(/^[^\p{Cc}\p{Surrogate}]*$/u, "must have no control characters");
+const label = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[^\p{Cc}\p{Surrogate}]*$/u, "must have no control characters");
 
 /** Makes an invite; the one time that its secret shows. */
 export const createInvite = defineOperation({
@@ -48,7 +57,11 @@ export const listInvites = defineOperation({
   kind: "json",
   rule: "user",
   async run({ caller, services }, input) {
-    const page = await readPage(input, (request) => services.invites.list(caller, request), ({ inviteId }) => inviteId);
+    const page = await readPage(
+      input,
+      (request) => services.invites.list(caller, request),
+      ({ inviteId }) => inviteId,
+    );
     const nowMs = services.clock.nowMs();
     return { ...page, items: page.items.map((record) => toInviteResource(record, nowMs)) };
   },

@@ -1,6 +1,7 @@
 /** Nodes: what is there, how it stands, and ending it. */
-import { parseId } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { parseId } from "@cortex-mesh/protocol";
 import { defineOperation } from "./operation.js";
 import { nodeResource, toNodeResource } from "./resources/node.js";
 import { pageInput, pageOf, readPage } from "./resources/page.js";
@@ -18,7 +19,11 @@ export const listNodes = defineOperation({
   kind: "json",
   rule: "user",
   async run({ caller, services }, input) {
-    const page = await readPage(input, (request) => services.nodes.list(caller, request), ({ record }) => record.nodeId);
+    const page = await readPage(
+      input,
+      (request) => services.nodes.list(caller, request),
+      ({ record }) => record.nodeId,
+    );
     return { ...page, items: page.items.map(toNodeResource) };
   },
 });

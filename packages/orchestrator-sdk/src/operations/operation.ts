@@ -154,7 +154,8 @@ function placeInput<Input extends z.ZodObject, Output extends z.ZodType, Kind ex
     if (!fields.includes(field)) throw new TypeError(`${name}: the input has no field "${field}"`);
   }
   for (const alias of aliases) {
-    if (fieldsOf(alias).join() !== inPath.join()) throw new TypeError(`${name}: ${alias} names other fields than ${path}`);
+    if (fieldsOf(alias).join() !== inPath.join())
+      throw new TypeError(`${name}: ${alias} names other fields than ${path}`);
   }
   const rest = fields.filter((field) => !inPath.includes(field) && !(field in headers) && field !== bodyField);
   const isInQuery = method === "GET" || method === "DELETE" || bodyField !== undefined;

@@ -1,6 +1,7 @@
 /** Sessions and the nodes that are attached to them. */
-import { parseId } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { parseId } from "@cortex-mesh/protocol";
 import type { SessionRecord } from "../store/records.js";
 import { defineOperation, type OperationContext } from "./operation.js";
 import { pageInput, pageOf, readPage } from "./resources/page.js";
@@ -15,13 +16,19 @@ export const createSession = defineOperation({
   method: "POST",
   path: "/sessions",
   summary: "Open a session",
-  input: z.strictObject({ name: z.string().optional(), nodes: z.array(z.strictObject(attachment)).max(1000).optional() }),
+  input: z.strictObject({
+    name: z.string().optional(),
+    nodes: z.array(z.strictObject(attachment)).max(1000).optional(),
+  }),
   output: sessionResource,
   kind: "json",
   status: 201,
   rule: "user",
   async run(context, { name, nodes }) {
-    const session = await context.services.sessions.create(context.caller, { name, nodes: nodes?.map(toAttachRequest) });
+    const session = await context.services.sessions.create(context.caller, {
+      name,
+      nodes: nodes?.map(toAttachRequest),
+    });
     return present(context, session);
   },
 });
@@ -38,7 +45,11 @@ export const listSessions = defineOperation({
   rule: "user",
   async run(context, input) {
     const { caller, services } = context;
-    const page = await readPage(input, (request) => services.sessions.list(caller, request), ({ sessionId }) => sessionId);
+    const page = await readPage(
+      input,
+      (request) => services.sessions.list(caller, request),
+      ({ sessionId }) => sessionId,
+    );
     return { ...page, items: await presentAll(context, page.items) };
   },
 });
@@ -84,7 +95,10 @@ export const attachNode = defineOperation({
   rule: "owner",
   async run(context, { sessionId, ...request }) {
     const { caller, services } = context;
-    return present(context, await services.sessions.attach(caller, parseId("ses", sessionId), toAttachRequest(request)));
+    return present(
+      context,
+      await services.sessions.attach(caller, parseId("ses", sessionId), toAttachRequest(request)),
+    );
   },
 });
 

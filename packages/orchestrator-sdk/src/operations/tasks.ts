@@ -1,6 +1,7 @@
 /** Tasks: dispatch, watch, feed, end. */
-import { parseId } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { parseId } from "@cortex-mesh/protocol";
 import type { JsonObject } from "../store/records.js";
 import { assertSkillInput, dispatchInput } from "./dispatch-input.js";
 import { byteContent, defineOperation } from "./operation.js";
@@ -72,7 +73,11 @@ export const listTasks = defineOperation({
   rule: "owner",
   async run({ caller, services }, { sessionId, ...input }) {
     const session = parseId("ses", sessionId);
-    const page = await readPage(input, (request) => services.tasks.list(caller, session, request), ({ task }) => task.taskId);
+    const page = await readPage(
+      input,
+      (request) => services.tasks.list(caller, session, request),
+      ({ task }) => task.taskId,
+    );
     return { ...page, items: page.items.map(toTaskResource) };
   },
 });
@@ -132,7 +137,9 @@ export const writeTaskInput = defineOperation({
     taskId: z.string(),
     /** Closes standard input after the bytes. */
     eof: z.boolean().default(false),
-    data: z.custom<AsyncIterable<Uint8Array>>((value) => typeof value === "object" && value !== null && Symbol.asyncIterator in value),
+    data: z.custom<AsyncIterable<Uint8Array>>(
+      (value) => typeof value === "object" && value !== null && Symbol.asyncIterator in value,
+    ),
   }),
   bodyField: "data",
   output: z.strictObject({ acceptedBytes: z.int() }),

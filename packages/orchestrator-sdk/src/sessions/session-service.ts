@@ -187,7 +187,9 @@ function addPlace(nodes: readonly SessionNode[], place: SessionNode): readonly S
     throw new CortexError("BAD_REQUEST", message, { details: { field: "path" } });
   }
   if (nodes.length >= MAX_SESSION_NODES) {
-    throw new CortexError("BAD_REQUEST", `a session has at most ${MAX_SESSION_NODES} nodes`, { details: { field: "nodes" } });
+    throw new CortexError("BAD_REQUEST", `a session has at most ${MAX_SESSION_NODES} nodes`, {
+      details: { field: "nodes" },
+    });
   }
   return [...nodes, place];
 }
@@ -195,5 +197,6 @@ function addPlace(nodes: readonly SessionNode[], place: SessionNode): readonly S
 async function assertAttachable(tx: StoreTransaction, caller: Caller, nodeId: NodeId): Promise<void> {
   const node = await tx.nodes.get(caller.scope, nodeId);
   if (node === undefined) throw new CortexError("NOT_FOUND", `there is no node ${nodeId}`);
-  if (node.revokedAtMs !== undefined) throw new CortexError("NODE_REVOKED", `node ${nodeId} was revoked; invite it again`);
+  if (node.revokedAtMs !== undefined)
+    throw new CortexError("NODE_REVOKED", `node ${nodeId} was revoked; invite it again`);
 }

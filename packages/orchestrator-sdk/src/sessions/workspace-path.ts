@@ -17,7 +17,8 @@ const FORBIDDEN = /[\p{Cc}\\]/u;
  * empty, too long, has control characters, a backslash or unpaired surrogates, or names the engine's folder.
  */
 export function parseWorkspacePath(path: string): string {
-  if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) throw outside("the path must be relative to the node's workspace root");
+  if (path.startsWith("/") || /^[A-Za-z]:/.test(path))
+    throw outside("the path must be relative to the node's workspace root");
   const components = path.split("/").filter((component) => component !== "" && component !== ".");
   if (components.some((component) => component === "..")) throw outside('the path must not contain ".."');
   const normal = components.join("/");

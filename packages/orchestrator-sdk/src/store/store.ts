@@ -7,11 +7,17 @@
  * - S1 `transaction` is atomic and serialisable against every other writer; it resolves when its writes are durable
  *   (for a store that claims `durable`), and a `work` that throws leaves nothing behind.
  * - S2 a resolved transaction is visible to every later read on the same store.
- * - S3 a write that names a stale revision throws `REVISION_CONFLICT` and changes nothing.
- * - S4 records handed out are values: changing one changes nothing in the store.
+ * - S3 a write that names a stale revision throws `REVISION_CONFLICT` and changes nothing. So does an insert of an id
+ *   that exists, an update of a record that does not, and an update that names another owner.
+ * - S4 records are values, going in and coming out: changing one changes nothing in the store (a store may hand out
+ *   frozen ones). A property that is `undefined` may come back absent; everything else comes back as it was.
  * - S5 a read shows only what its scope may see; the rest is `undefined` or absent, never an error.
- * - S6 lists come in a fixed order, and `after` continues one without repeating or missing what was there before.
+ * - S6 lists come in a fixed order, and `after` continues one without repeating or missing what was there before. A
+ *   `limit` outside its range is a `RangeError`.
  * - S7 disposing twice is harmless, and every call after it rejects with `UNAVAILABLE`.
+ *
+ * What a store refuses by itself: `UNAVAILABLE` when it is closed, when more transactions wait than it holds, or while
+ * its database is out of reach; `STORAGE_FULL` when the disk is full (nothing was written); `DATA_CORRUPT`.
  */
 import type { InviteId, NodeId, SessionId, TaskId, UserId } from "@cortex-mesh/protocol";
 import type {
@@ -126,9 +132,17 @@ export interface EventReads {
 }
 /** Writes of {@link EventReads}. */
 export interface EventWrites {
-  /** Numbers and stores events. Returns the number of the first; `outputs.lastSeq` moves along. */
+  /**
+   * Numbers and stores events. Returns the number of the first; `lastSeq` of the output record moves along.
+   *
+   * @throws {@link CortexError} `NOT_FOUND` when there is no such task.
+   */
   append(taskId: TaskId, events: readonly NewTaskEvent[]): Promise<number>;
-  /** Replaces everything but `lastSeq` of the output record. */
+  /**
+   * Replaces everything but `lastSeq` of the output record.
+   *
+   * @throws {@link CortexError} `NOT_FOUND` when there is no such task.
+   */
   setOutput(output: Omit<OutputRecord, "lastSeq">): Promise<void>;
 }
 
@@ -136,13 +150,14 @@ export interface EventWrites {
 export interface FeedReads {
   /** Events with a number above `afterSeq`, in order, at most `limit`. */
   read(userId: UserId, page: { readonly afterSeq: number; readonly limit: number }): Promise<FeedEvent[]>;
-  /** The range that is kept: `lastSeq` is 0 and `firstSeq` 1 for an empty feed. */
+  /** The range that is kept: `lastSeq` is 0 and `firstSeq` 1 for a feed that never had an event. */
   range(userId: UserId): Promise<{ readonly firstSeq: number; readonly lastSeq: number }>;
 }
 /** Writes of {@link FeedReads}. */
 export interface FeedWrites {
+  /** Numbers and stores events. Returns the number of the first. */
   append(userId: UserId, events: readonly NewFeedEvent[]): Promise<number>;
-  /** Drops the oldest events, so that at most `keep` remain. */
+  /** Drops the oldest events, so that at most `keep` remain. Numbers go on from where they were. */
   prune(userId: UserId, keep: number): Promise<void>;
 }
 
@@ -190,7 +205,12 @@ export interface StoreCapabilities {
 /** Where a hub keeps what it knows. The promises S1 to S7 are in the module comment. */
 export interface HubStore extends StoreReads, AsyncDisposable {
   readonly capabilities: StoreCapabilities;
-  /** Runs `work` atomically; other calls on the transaction after `work` settled are refused. */
+  /**
+   * Runs `work` atomically; calls on the transaction after `work` settled reject with `INTERNAL`.
+   *
+   * Transactions take turns, so `work` waits for nothing but the transaction it is given: waiting in it for another
+   * transaction of the same store never ends.
+   */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@
  * - O2 the node's numbers only acknowledge the hop: the hub numbers events when it commits them.
  * - O3 what waits in memory is bounded over all tasks; beyond that the stream is not read.
  */
-import { type Clock, CortexError, type NodeId, type TaskId } from "@cortex-mesh/protocol";
+import { CortexError, type NodeId, type TaskId } from "@cortex-mesh/protocol";
 import { createReceiveWindow, type ReceiveWindow } from "@cortex-mesh/protocol/log";
 import { systemScope } from "../access/scope.js";
 import type { Json, NewTaskEvent, OutputRecord, TaskRecord } from "../store/records.js";
@@ -79,7 +79,6 @@ export interface OutputReceiverOptions {
   readonly store: HubStore;
   readonly files: OutputFiles;
   readonly wake: Wake;
-  readonly clock: Clock;
   readonly onError: (error: unknown, source: OutputSource) => void;
 }
 

@@ -11,7 +11,7 @@ import type { LogFile, LogFiles } from "./log-files.js";
 import { createSegmentFile, type SegmentFile } from "./segment-file.js";
 import { segmentName, tryParseSegmentName } from "./segment-header.js";
 import { damaged } from "./segment-read.js";
-import { hasRecordAfter, type SegmentScan, scanSegment } from "./segment-scan.js";
+import { hasRecordFrom, type SegmentScan, scanSegment } from "./segment-scan.js";
 
 /** Where to look, and what new segments are made with. */
 export interface RecoveryOptions {
@@ -91,8 +91,8 @@ async function cutUnfinishedWrite(file: LogFile, scan: SegmentScan, target: Segm
   }
   if (cutBytes === 0) return 0;
   if (!target.isLast) throw damaged(target.path, place, "it does not hold, and a later segment follows");
-  if (await hasRecordAfter(file, scan, endBytes)) {
-    throw damaged(target.path, place, "it does not hold, and valid records follow");
+  if (await hasRecordFrom(file, scan, endBytes)) {
+    throw damaged(target.path, place, "it does not hold, and it is not the end of the log");
   }
   await file.truncate(endBytes);
   await file.datasync();

@@ -54,10 +54,10 @@ export async function scanSegment(file: LogFile, firstSeq: number): Promise<Segm
   return { sizeBytes, salt, isHeaderAbsent: false, stored };
 }
 
-/** Whether a valid record starts after `offset`: then what is wrong at `offset` is damage and not an unfinished write. */
-export async function hasRecordAfter(file: LogFile, scan: SegmentScan, offset: number): Promise<boolean> {
+/** Whether a valid record starts at or after `offset`: then what is wrong at `offset` is damage and not an unfinished write. */
+export async function hasRecordFrom(file: LogFile, scan: SegmentScan, offset: number): Promise<boolean> {
   if (scan.salt === undefined) return false;
-  for (let at = offset + 1; at < scan.sizeBytes; at += SCAN_BYTES) {
+  for (let at = offset; at < scan.sizeBytes; at += SCAN_BYTES) {
     // Overlapping reads: a record that starts in one part may end in the next.
     const buffer = await readPart(file, at, Math.min(scan.sizeBytes - at, SCAN_BYTES + LONGEST_RECORD_BYTES));
     if (findRecord(buffer, 0, scan.salt) !== undefined) return true;

@@ -13,7 +13,7 @@ import {
 const anyFrames = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 40 });
 
 describe("frame batch", () => {
-  it("A2: what is packed comes out again, byte for byte and in order", () => {
+  it("T3: what is packed comes out again, byte for byte and in order", () => {
     fc.assert(
       fc.property(anyFrames, (frames) => {
         const message = encodeFrameBatch(frames);
@@ -23,7 +23,7 @@ describe("frame batch", () => {
     );
   });
 
-  it("A2: a batch is exactly what protobuf writes for repeated frames, and reads protobuf's bytes", () => {
+  it("T3: a batch is exactly what protobuf writes for repeated frames, and reads protobuf's bytes", () => {
     const anyData = fc.array(fc.uint8Array({ maxLength: 20_000 }), { maxLength: 8 });
     fc.assert(
       fc.property(anyData, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (contents, seq) => {
@@ -36,14 +36,14 @@ describe("frame batch", () => {
     );
   });
 
-  it("A2: protobuf parses a batch into the same frames, numbers above 2^53 included", () => {
+  it("T3: protobuf parses a batch into the same frames, numbers above 2^53 included", () => {
     const epoch = 2n ** 63n + 1n;
     const frame = create(HubTaskFrameSchema, { seq: 9n, epoch, body: { case: "pong", value: { id: 2n ** 64n - 1n } } });
     const message = encodeFrameBatch([toBinary(HubTaskFrameSchema, frame)]);
     expect(fromBinary(HubTaskMessageSchema, message).frames).toEqual([frame]);
   });
 
-  it("J4: whatever bytes arrive, reading gives frames or BAD_REQUEST and never holds more than arrived", () => {
+  it("T5: whatever bytes arrive, reading gives frames or BAD_REQUEST and never holds more than arrived", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         const outcome = attempt(bytes);
@@ -59,7 +59,7 @@ describe("frame batch", () => {
     );
   });
 
-  it("J4: a batch that was changed in one byte gives frames or BAD_REQUEST", () => {
+  it("T5: a batch that was changed in one byte gives frames or BAD_REQUEST", () => {
     fc.assert(
       fc.property(anyFrames, fc.nat(), fc.integer({ min: 0, max: 255 }), (frames, at, value) => {
         const message = encodeFrameBatch(frames);
@@ -80,16 +80,16 @@ describe("frame batch", () => {
     ["field number 0", [0x02, 0x00]],
     ["a group", [0x13, 0x14]],
     ["a number of 11 bytes", [0x10, ...Array<number>(10).fill(0x80), 0x00]],
-  ])("J4: %s is refused", (_name, bytes) => {
+  ])("T5: %s is refused", (_name, bytes) => {
     expect(attempt(Uint8Array.from(bytes))).toBe("BAD_REQUEST");
   });
 
-  it("A2: unknown fields of every kind are skipped", () => {
+  it("T3: unknown fields of every kind are skipped", () => {
     const unknown = [0x10, 0xac, 0x02, 0x19, 1, 2, 3, 4, 5, 6, 7, 8, 0x22, 0x02, 9, 9, 0x2d, 1, 2, 3, 4];
     expect(attempt(Uint8Array.from([...unknown, 0x0a, 0x01, 0x07, ...unknown]))).toEqual([Uint8Array.of(7)]);
   });
 
-  it("J4: a message of nothing but empty frames is refused above the frame limit", () => {
+  it("T5: a message of nothing but empty frames is refused above the frame limit", () => {
     const most = Array<Uint8Array>(MAX_FRAMES_PER_MESSAGE).fill(new Uint8Array(0));
     expect(decodeFrameBatch(encodeFrameBatch(most))).toHaveLength(MAX_FRAMES_PER_MESSAGE);
     expect(attempt(encodeFrameBatch([...most, new Uint8Array(0)]))).toBe("BAD_REQUEST");

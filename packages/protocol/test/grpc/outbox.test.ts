@@ -4,7 +4,7 @@ import { encodeFrameBatch, MAX_FRAMES_PER_MESSAGE } from "../../src/grpc/frame-b
 import { createOutbox } from "../../src/grpc/outbox.js";
 
 describe("outbox", () => {
-  it("A2: batches keep every frame in order and only a frame alone is over the limit", () => {
+  it("T3: batches keep every frame in order and only a frame alone is over the limit", () => {
     const anyFrames = fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 60 });
     fc.assert(
       fc.property(anyFrames, fc.integer({ min: 1, max: 400 }), (frames, maxBatchBytes) => {
@@ -22,7 +22,7 @@ describe("outbox", () => {
     );
   });
 
-  it("A2: a batch that can still grow waits when only full ones are asked for", () => {
+  it("T3: a batch that can still grow waits when only full ones are asked for", () => {
     const outbox = createOutbox(10);
     outbox.push(new Uint8Array(3));
     expect(outbox.shift(true)).toBeUndefined();
@@ -32,7 +32,7 @@ describe("outbox", () => {
     expect(outbox.shift(false)?.frames).toHaveLength(1);
   });
 
-  it("J4: no batch has more frames than a reader accepts", () => {
+  it("T5: no batch has more frames than a reader accepts", () => {
     const outbox = createOutbox(1024 * 1024);
     for (let count = 0; count <= MAX_FRAMES_PER_MESSAGE; count += 1) outbox.push(new Uint8Array(0));
     expect(outbox.shift(false)?.frames).toHaveLength(MAX_FRAMES_PER_MESSAGE);

@@ -4,31 +4,41 @@ import { CortexError } from "../../src/errors.js";
 import { fromServiceError, toServiceError } from "../../src/grpc/status.js";
 
 describe("status", () => {
-  it("J1: what is not a Cortex error travels as INTERNAL and says nothing of its own", () => {
+  it("T2: what is not a Cortex error travels as INTERNAL and says nothing of its own", () => {
     const sent = toServiceError(new Error("ENOENT: /root/secret"));
-    expect([sent.code, sent.details, sent.metadata.get("cortex-code")]).toEqual([Status.INTERNAL, "internal error", ["INTERNAL"]]);
+    expect([sent.code, sent.details, sent.metadata.get("cortex-code")]).toEqual([
+      Status.INTERNAL,
+      "internal error",
+      ["INTERNAL"],
+    ]);
     expect(JSON.stringify(sent.metadata.toJSON())).not.toContain("secret");
   });
 
-  it("J1: an INTERNAL error hides message and details", () => {
+  it("T2: an INTERNAL error hides message and details", () => {
     const sent = toServiceError(new CortexError("INTERNAL", "row 7 of /root/db", { details: { path: "/root/db" } }));
     expect(sent.details).toBe("internal error");
     expect(fromServiceError(sent).details).toEqual({});
   });
 
-  it("A2: code, message and details arrive as they were sent", () => {
+  it("T3: code, message and details arrive as they were sent", () => {
     const details = { min: 1, max: 2, peer: "0.2.0", isOld: true };
-    const error = fromServiceError(toServiceError(new CortexError("VERSION_UNSUPPORTED", "no common version – 1", { details })));
-    expect([error.code, error.message, error.details]).toEqual(["VERSION_UNSUPPORTED", "no common version – 1", details]);
+    const error = fromServiceError(
+      toServiceError(new CortexError("VERSION_UNSUPPORTED", "no common version – 1", { details })),
+    );
+    expect([error.code, error.message, error.details]).toEqual([
+      "VERSION_UNSUPPORTED",
+      "no common version – 1",
+      details,
+    ]);
   });
 
-  it("J4: a message is cut to what fits a header and has no lone surrogate", () => {
+  it("T5: a message is cut to what fits a header and has no lone surrogate", () => {
     const sent = toServiceError(new CortexError("BAD_REQUEST", `${"x".repeat(1023)}\u{1F600}`));
     expect(sent.details).toHaveLength(1024);
     expect(() => encodeURI(sent.details)).not.toThrow();
   });
 
-  it("J4: an unknown code and unreadable details of a peer fall back to the status", () => {
+  it("T5: an unknown code and unreadable details of a peer fall back to the status", () => {
     const metadata = new Metadata();
     metadata.set("cortex-code", "constructor");
     metadata.set("cortex-details-bin", Buffer.from("{broken"));
@@ -45,7 +55,7 @@ describe("status", () => {
     [Status.UNAVAILABLE, "Connection dropped", "UNAVAILABLE"],
     [Status.DEADLINE_EXCEEDED, "Deadline exceeded", "TIMED_OUT"],
     [Status.UNIMPLEMENTED, "no method", "NOT_SUPPORTED"],
-  ])("A2: a bare status %i \"%s\" reads as %s", (code, details, expected) => {
+  ])('T3: a bare status %i "%s" reads as %s', (code, details, expected) => {
     expect(fromServiceError({ code, details, metadata: new Metadata() }).code).toBe(expected);
   });
 });

@@ -1,160 +1,183 @@
-import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { openSegmentLog } from "../../src/log/open-segment-log.js";
 import { RECORD_HEADER_BYTES } from "../../src/log/record-codec.js";
 import { SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.js";
-import type { SegmentLog } from "../../src/log/segment-log.js";
+import type { SegmentLog, SegmentLogOptions } from "../../src/log/segment-log.js";
+import type { CrashDisk } from "./support/crash-disk.js";
 import { createCrashDisk } from "./support/crash-disk.js";
-import type { TempDir } from "./support/open-temp-dir.js";
-import { openTempDir } from "./support/open-temp-dir.js";
 import { readAll, textsOf } from "./support/read-all.js";
+import { appendTexts, codeOf } from "./support/use-logs.js";
 
-let dir: TempDir;
-let directory: string;
-
-beforeEach(async () => {
-  dir = await openTempDir();
-  directory = join(dir.path, "log");
-});
-
-afterEach(() => dir[Symbol.asyncDispose]());
-
+const DIRECTORY = "/log";
+const FIRST = `${DIRECTORY}/0000000000000001.seg`;
 const TEXTS = ["alpha", "", "gamma", "a longer record at the end"];
 const ENDS = TEXTS.map((_, index) =>
   TEXTS.slice(0, index + 1).reduce((sum, text) => sum + RECORD_HEADER_BYTES + text.length, SEGMENT_HEADER_BYTES),
 );
+const LAST_START = ENDS.at(-2) ?? 0;
 
-/** Writes a small log and gives the paths of its segments. */
-async function writeLog(segmentBytes?: number): Promise<string[]> {
-  const log = await openSegmentLog({ directory, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
-  for (const text of TEXTS) log.append(1, Buffer.from(text));
+let disk: CrashDisk;
+
+beforeEach(() => {
+  disk = createCrashDisk();
+});
+
+function open(options: Partial<SegmentLogOptions> = {}): Promise<SegmentLog> {
+  return openSegmentLog({ directory: DIRECTORY, files: disk.start(), ...options });
+}
+
+/** Writes a small log and gives the content of its first segment. */
+async function writeLog(options: Partial<SegmentLogOptions> = {}): Promise<Buffer> {
+  const log = await open(options);
+  appendTexts(log, TEXTS);
   await log.close();
-  return (await readdir(directory)).sort().map((name) => join(directory, name));
+  return disk.read(FIRST);
 }
 
 /** Opens the log, says what is in it, and goes on with it. */
 async function reopen(): Promise<{ texts: string[]; cutBytes: number; nextSeq: number }> {
-  await using log = await openSegmentLog({ directory, memoryBytes: 0 });
+  await using log = await open({ memoryBytes: 0 });
   const { nextSeq, recovered } = log;
   const texts = textsOf(await readAll(log, 0));
-  log.append(1, Buffer.from("next"));
+  appendTexts(log, ["next"]);
   await log.flush();
   expect(textsOf(await readAll(log, 0))).toEqual([...texts, "next"]);
   return { texts, cutBytes: recovered.cutBytes, nextSeq };
 }
 
-const corruptAt = (place: object): unknown =>
-  expect.objectContaining({ code: "DATA_CORRUPT", details: expect.objectContaining(place) as unknown });
+function flipBit(content: Buffer, offset: number): Buffer {
+  const flipped = Buffer.from(content);
+  flipped[offset] = (flipped[offset] ?? 0) ^ (1 << (offset % 8));
+  return flipped;
+}
+
+function corruptAt(place: object): unknown {
+  return expect.objectContaining({ code: "DATA_CORRUPT", details: expect.objectContaining(place) as unknown });
+}
 
 describe("opening a log again", () => {
   it("T8: a file cut at any byte opens as a prefix and says how much was cut", async () => {
-    const [path = ""] = await writeLog();
-    const whole = await readFile(path);
+    const whole = await writeLog();
     for (let length = 0; length <= whole.byteLength; length += 1) {
-      await writeFile(path, whole.subarray(0, length));
+      disk.write(FIRST, whole.subarray(0, length));
       const keptCount = ENDS.filter((end) => end <= length).length;
-      const keptBytes =
-        keptCount > 0 ? (ENDS[keptCount - 1] ?? 0) : length >= SEGMENT_HEADER_BYTES ? SEGMENT_HEADER_BYTES : 0;
+      const headerBytes = length >= SEGMENT_HEADER_BYTES ? SEGMENT_HEADER_BYTES : 0;
+      const keptBytes = ENDS[keptCount - 1] ?? headerBytes;
       const expected = { texts: TEXTS.slice(0, keptCount), cutBytes: length - keptBytes, nextSeq: keptCount + 1 };
       expect(await reopen(), `cut at ${length}`).toEqual(expected);
     }
   });
 
   it("T8: a flipped bit anywhere before the last record is corruption with its place, and changes nothing on disk", async () => {
-    const [path = ""] = await writeLog();
-    const whole = await readFile(path);
-    for (let offset = 0; offset < (ENDS.at(-2) ?? 0); offset += 1) {
-      const damaged = Buffer.from(whole);
-      damaged[offset] = (damaged[offset] ?? 0) ^ (1 << (offset % 8));
-      await writeFile(path, damaged);
+    const whole = await writeLog();
+    for (let offset = 0; offset < LAST_START; offset += 1) {
+      const damaged = flipBit(whole, offset);
+      disk.write(FIRST, damaged);
       const index = ENDS.findIndex((end) => offset < end);
       const isHeader = offset < SEGMENT_HEADER_BYTES;
       const recordOffset = isHeader ? 0 : (ENDS[index - 1] ?? SEGMENT_HEADER_BYTES);
-      const place = { path, offset: recordOffset, seq: index + 1 };
-      await expect(openSegmentLog({ directory }), `bit of byte ${offset}`).rejects.toThrow(corruptAt(place));
-      expect(await readFile(path)).toEqual(damaged);
+      const place = { path: FIRST, offset: recordOffset, seq: index + 1 };
+      await expect(open(), `bit of byte ${offset}`).rejects.toThrow(corruptAt(place));
+      expect(disk.read(FIRST)).toEqual(damaged);
     }
   });
 
   it("T8: a flipped bit in the last record is an unfinished write and is cut", async () => {
-    const [path = ""] = await writeLog();
-    const whole = await readFile(path);
-    for (let offset = ENDS.at(-2) ?? 0; offset < whole.byteLength; offset += 1) {
-      const damaged = Buffer.from(whole);
-      damaged[offset] = (damaged[offset] ?? 0) ^ 0x10;
-      await writeFile(path, damaged);
+    const whole = await writeLog();
+    for (let offset = LAST_START; offset < whole.byteLength; offset += 1) {
+      disk.write(FIRST, flipBit(whole, offset));
       const { texts, cutBytes } = await reopen();
       expect(texts).toEqual(TEXTS.slice(0, -1));
-      expect(cutBytes).toBe(whole.byteLength - (ENDS.at(-2) ?? 0));
+      expect(cutBytes).toBe(whole.byteLength - LAST_START);
     }
   });
 
   it("T8: zeros after the records, as a lost write leaves them, are cut", async () => {
-    const [path = ""] = await writeLog();
-    const whole = await readFile(path);
-    await writeFile(path, Buffer.concat([whole, Buffer.alloc(5_000)]));
+    const whole = await writeLog();
+    disk.write(FIRST, Buffer.concat([whole, Buffer.alloc(5_000)]));
     expect(await reopen()).toMatchObject({ texts: TEXTS, cutBytes: 5_000 });
-    await writeFile(path, Buffer.alloc(5_000));
+    disk.write(FIRST, Buffer.alloc(5_000));
     expect(await reopen()).toMatchObject({ texts: [], cutBytes: 5_000, nextSeq: 1 });
   });
 
+  it("T8: damage is told from an unfinished write over any distance", async () => {
+    const log = await open();
+    for (let seq = 1; seq <= 4; seq += 1) log.append(1, new Uint8Array(1_000_000).fill(seq));
+    await log.close();
+    const whole = disk.read(FIRST);
+    disk.write(FIRST, flipBit(whole, SEGMENT_HEADER_BYTES + 4));
+    await expect(open()).rejects.toThrow(corruptAt({ offset: SEGMENT_HEADER_BYTES, seq: 1 }));
+    disk.write(FIRST, whole.subarray(0, -1));
+    expect((await reopen()).nextSeq).toBe(4);
+  });
+
   it("T8: a segment before the last that is cut or damaged is corruption, a missing one too", async () => {
-    const paths = await writeLog(1);
-    expect(paths).toHaveLength(TEXTS.length);
-    const copies = join(dir.path, "copies");
-    await mkdir(copies);
-    for (const path of paths) await copyFile(path, join(copies, path.slice(directory.length + 1)));
-    const second = paths[1] ?? "";
-    const size = (await readFile(second)).byteLength;
-    for (const length of [0, 10, SEGMENT_HEADER_BYTES, size - 1]) {
-      await truncate(second, length);
-      await expect(openSegmentLog({ directory }), `cut at ${length}`).rejects.toThrow(/damaged/);
-      await copyFile(join(copies, second.slice(directory.length + 1)), second);
+    await writeLog({ segmentBytes: 1 });
+    const [, second = "", third = ""] = disk.paths();
+    const whole = disk.read(second);
+    for (const length of [0, 10, SEGMENT_HEADER_BYTES, whole.byteLength - 1]) {
+      disk.write(second, whole.subarray(0, length));
+      await expect(open(), `cut at ${length}`).rejects.toThrow(/damaged/);
     }
-    await rm(second);
-    await expect(openSegmentLog({ directory })).rejects.toThrow(corruptAt({ path: paths[2], seq: 2 }));
+    disk.remove(second);
+    await expect(open()).rejects.toThrow(corruptAt({ path: third, seq: 2 }));
   });
 
   it("T8: a segment under another segment's name is corruption", async () => {
-    const [path = ""] = await writeLog();
-    await copyFile(path, join(directory, "0000000000000005.seg"));
-    await expect(openSegmentLog({ directory })).rejects.toThrow(corruptAt({ seq: 5, offset: 0 }));
+    const fifth = `${DIRECTORY}/0000000000000005.seg`;
+    disk.write(fifth, await writeLog());
+    await expect(open()).rejects.toThrow(corruptAt({ path: fifth, seq: 5, offset: 0 }));
+  });
+
+  it("T8: a record with another number than its place is corruption", async () => {
+    const whole = await writeLog({ createSalt: () => 7 });
+    const again = whole.subarray(SEGMENT_HEADER_BYTES, ENDS[0]);
+    disk.write(FIRST, Buffer.concat([whole, again]));
+    await expect(open()).rejects.toThrow(corruptAt({ offset: whole.byteLength, seq: 5 }));
+  });
+
+  it("T8: a segment of nothing but a header takes the next record, however small segments are", async () => {
+    await writeLog({ segmentBytes: 1 });
+    const last = disk.paths().at(-1) ?? "";
+    disk.write(last, disk.read(last).subarray(0, SEGMENT_HEADER_BYTES));
+    const log = await open({ segmentBytes: 1 });
+    appendTexts(log, ["instead"]);
+    log.ack(3);
+    await log.close();
+    expect(disk.paths()).toEqual([last]);
+    expect(textsOf(await readAll(await open()))).toEqual(["instead"]);
   });
 
   it("T8: output that imitates records does not turn an unfinished write into corruption", async () => {
     // What a task writes that knows the format, and of the salt even the part that marks records.
-    const other = join(dir.path, "other");
-    const otherLog = await openSegmentLog({ directory: other, createSalt: () => 0x1234_5678 });
-    for (const text of TEXTS) otherLog.append(1, Buffer.from(text));
-    await otherLog.close();
-    const imitation = await readFile(join(other, "0000000000000001.seg"));
-    const log = await openSegmentLog({ directory, createSalt: () => 0x8765_4378 });
-    log.append(1, Buffer.from("mine"));
+    const imitation = await writeLog({ createSalt: () => 0x1234_5678 });
+    disk.remove(FIRST);
+    const log = await open({ createSalt: () => 0x8765_4378 });
+    appendTexts(log, ["mine"]);
     log.append(1, imitation.subarray(SEGMENT_HEADER_BYTES));
     await log.close();
-    const path = join(directory, "0000000000000001.seg");
-    await truncate(path, (await readFile(path)).byteLength - 1);
+    disk.write(FIRST, disk.read(FIRST).subarray(0, -1));
     expect((await reopen()).texts).toEqual(["mine"]);
   });
 
   it("T8: damage that a read meets is named, too", async () => {
-    const [path = ""] = await writeLog();
-    await using log = await openSegmentLog({ directory, memoryBytes: 0 });
-    const bytes = await readFile(path);
-    bytes[(ENDS[0] ?? 0) + 3] = 0xff;
-    await writeFile(path, bytes);
-    await expect(log.read({ afterSeq: 1 })).rejects.toThrow(corruptAt({ path, offset: ENDS[0], seq: 2 }));
+    const whole = await writeLog();
+    const log = await open({ memoryBytes: 0 });
+    disk.write(FIRST, flipBit(whole, (ENDS[0] ?? 0) + 3));
+    await expect(log.read({ afterSeq: 1 })).rejects.toThrow(corruptAt({ path: FIRST, offset: ENDS[0], seq: 2 }));
+    disk.write(FIRST, whole.subarray(0, ENDS[2]));
+    await expect((await open()).read({ afterSeq: 2 })).resolves.toHaveLength(1);
   });
 
   it("T8: files that are no segments are left alone", async () => {
     await writeLog();
-    await writeFile(join(directory, "notes.txt"), "mine");
+    disk.write(`${DIRECTORY}/notes.txt`, Buffer.from("mine"));
     expect((await reopen()).texts).toEqual(TEXTS);
-    const log = await openSegmentLog({ directory });
+    const log = await open();
     await log.delete();
-    expect(await readdir(directory)).toEqual(["notes.txt"]);
+    expect(disk.paths()).toEqual([`${DIRECTORY}/notes.txt`]);
+    await expect(log.read({ afterSeq: 0 })).rejects.toThrow(codeOf("UNAVAILABLE"));
   });
 });
 
@@ -172,10 +195,9 @@ describe("a machine that loses power", () => {
 
   /** Runs the steps and checks, after each opening, that what was flushed and not acknowledged is there, in order. */
   async function runSteps(steps: readonly Step[], segmentBytes: number): Promise<void> {
-    const disk = createCrashDisk();
-    const open = (): Promise<SegmentLog> =>
-      openSegmentLog({ directory: "/log", files: disk.start(), segmentBytes, memoryBytes: 300 });
-    let log = await open();
+    disk = createCrashDisk();
+    const openAgain = (): Promise<SegmentLog> => open({ segmentBytes, memoryBytes: 300 });
+    let log = await openAgain();
     let appended: string[] = [];
     let durableCount = 0;
     let ackedCount = 0;
@@ -207,7 +229,7 @@ describe("a machine that loses power", () => {
       } else if (kind === "reopen") {
         await log.close();
         durableCount = appended.length;
-        log = await open();
+        log = await openAgain();
         await checkOpened();
       } else if (kind === "crash") {
         let state = value;
@@ -217,7 +239,7 @@ describe("a machine that loses power", () => {
         });
         // The process is gone with the power; its pending writes fail on the dead files.
         await log.close().catch(() => undefined);
-        log = await open();
+        log = await openAgain();
         await checkOpened();
       }
     }
@@ -229,7 +251,7 @@ describe("a machine that loses power", () => {
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 500 }), (steps, segmentBytes) =>
         runSteps(steps, segmentBytes),
       ),
-      { numRuns: Number(process.env["RUNS"] ?? 200) },
+      { numRuns: 200 },
     );
   });
 });

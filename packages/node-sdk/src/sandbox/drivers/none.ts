@@ -55,11 +55,23 @@ interface StandardPipes {
 }
 
 async function takePipes(pool: PipePool | undefined, hasInput: boolean): Promise<StandardPipes> {
-  return {
-    stdin: hasInput ? await pool?.take("write") : "ignore",
-    stdout: await pool?.take("read"),
-    stderr: await pool?.take("read"),
-  };
+  const taken: (Pipe | undefined)[] = [];
+  try {
+    for (const own of ["read", "read", "write"] as const) {
+      if (own === "read" || hasInput) taken.push(await pool?.take(own));
+    }
+  } catch (error) {
+    for (const pipe of taken) releasePipe(pipe);
+    throw new CortexError("UNAVAILABLE", "no pipe could be opened for the task", { cause: error });
+  }
+  const [stdout, stderr, stdin] = taken;
+  return { stdin: hasInput ? stdin : "ignore", stdout, stderr };
+}
+
+function releasePipe(pipe: Pipe | undefined): void {
+  if (pipe === undefined) return;
+  closeSync(pipe.descriptor);
+  pipe.socket.destroy();
 }
 
 /** The arguments that run a program: a `command` by the shell, without the startup files of a user. */

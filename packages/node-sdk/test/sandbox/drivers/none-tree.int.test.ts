@@ -106,16 +106,17 @@ describe("a cancel", () => {
     expect(await running.exited).toMatchObject({ survivorCount: 0 });
   });
 
-  it("E3: ends a tree that grows on several branches and ignores TERM", async () => {
+  it("E3: ends a tree that grows on two branches, each process in a new session, and ignores TERM", async () => {
     const nodeId = freshNodeId();
     const script = join(directory, "grow.sh");
-    // Each waits before it grows, so that the machine of the test stays usable.
-    await writeFile(script, `#!/bin/sh\ntrap "" TERM\necho $$\nsleep 0.1\nsetsid "$0" &\n"$0" &\nsleep 1\n`);
+    // The depth bounds it, so that a fault of the kill cannot take the machine of the test with it.
+    const grow = 'setsid "$0" $(($1 - 1)) &\nsetsid "$0" $(($1 - 1)) &\n';
+    await writeFile(script, `#!/bin/sh\ntrap "" TERM\necho $$\nsleep 0.03\n[ $1 = 0 ] && exit\n${grow}sleep 1\n`);
     await chmod(script, 0o755);
-    const running = await startProcess(script, { nodeId });
-    await readNumbers(running.stdout, 20);
+    const running = await startProcess(`${script} 7`, { nodeId });
+    await readNumbers(running.stdout, 31);
     running.stdout.resume();
-    await running.terminate({ graceMs: 100 });
+    await running.terminate({ graceMs: 0 });
     expect(listMarked(nodeId)).toEqual([]);
   });
 

@@ -3,8 +3,8 @@
  * character, and exact bytes matter more than readable ones.
  */
 import { isUtf8 } from "node:buffer";
-import { toBuffer } from "@cortex-mesh/protocol";
 import { z } from "zod";
+import { toBuffer } from "@cortex-mesh/protocol";
 import type { FeedItem } from "../../feed/feed-service.js";
 import type { JsonObject } from "../../store/records.js";
 import type { TaskStreamEvent } from "../../tasks/task-service.js";

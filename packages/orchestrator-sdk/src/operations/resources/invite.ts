@@ -1,7 +1,7 @@
 /** The invite as users see it; the secret shows once, in the answer to its creation. */
 import { z } from "zod";
+import { inviteStatus, type NewInvite } from "../../nodes/invites.js";
 import type { InviteRecord } from "../../store/records.js";
-import type { CreatedInvite } from "../services.js";
 import { time, toTime } from "./time.js";
 
 /** Schema of an invite. */
@@ -37,7 +37,7 @@ export function toInviteResource(record: InviteRecord, nowMs: number): InviteRes
     revision: record.revision,
     name: record.name ?? null,
     labels: { ...record.labels },
-    status: statusAt(record, nowMs),
+    status: inviteStatus(record, nowMs),
     createdAt: toTime(record.createdAtMs),
     expiresAt: toTime(record.expiresAtMs),
     usedAt: toTime(record.usedAtMs),
@@ -47,13 +47,7 @@ export function toInviteResource(record: InviteRecord, nowMs: number): InviteRes
 }
 
 /** Makes the answer to a creation. */
-export function toCreatedInviteResource(created: CreatedInvite, nowMs: number): z.output<typeof createdInviteResource> {
+export function toCreatedInviteResource(created: NewInvite, nowMs: number): z.output<typeof createdInviteResource> {
   const { record, invite, command, configYaml } = created;
   return { ...toInviteResource(record, nowMs), invite, command, configYaml };
-}
-
-function statusAt(record: InviteRecord, nowMs: number): InviteResource["status"] {
-  if (record.usedAtMs !== undefined) return "used";
-  if (record.revokedAtMs !== undefined) return "revoked";
-  return record.expiresAtMs <= nowMs ? "expired" : "open";
 }

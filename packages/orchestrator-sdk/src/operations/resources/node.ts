@@ -1,6 +1,6 @@
 /** The node as users see it. */
 import { z } from "zod";
-import type { NodeView } from "../services.js";
+import type { NodeView } from "../../nodes/directory.js";
 import { jsonObject } from "./json.js";
 import { time, toTime } from "./time.js";
 

@@ -1,8 +1,9 @@
 /** The session as users see it. */
-import type { NodeId } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import type { NodeId } from "@cortex-mesh/protocol";
+import type { NodeStatus } from "../../nodes/directory.js";
 import type { SessionRecord } from "../../store/records.js";
-import type { NodeStatus } from "../services.js";
 import { nodeStatus } from "./node.js";
 import { time, toTime } from "./time.js";
 

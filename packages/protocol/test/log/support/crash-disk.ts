@@ -1,5 +1,5 @@
 /**
- * A disk in memory that can lose power: what was not synced may be gone.
+ * A disk in memory that a test can look at and change, and that can lose power: what was not synced may be gone.
  *
  * Content of a file survives up to its last sync, and any prefix of what was written after. Names change in order, as in
  * a file system with a journal: a crash keeps all changes up to the last directory sync, and any prefix of the later.
@@ -23,6 +23,14 @@ export interface CrashDisk {
   start(): LogFiles;
   /** Loses power; `random(n)` gives an integer from 0 to n and decides what survives. */
   crash(random: (max: number) => number): void;
+  /** Paths of all files, sorted. */
+  paths(): string[];
+  /** A copy of a file's content. */
+  read(path: string): Buffer;
+  /** Puts a file in place, synced. */
+  write(path: string, content: Uint8Array): void;
+  /** Takes a file away, synced. */
+  remove(path: string): void;
 }
 
 /** Makes an empty disk. */
@@ -71,6 +79,16 @@ export function createCrashDisk(): CrashDisk {
       changes = [];
       for (const file of new Set(synced.values())) loseUnsynced(file, random);
       live = new Map(synced);
+    },
+    paths: () => [...live.keys()].sort(),
+    read: (path) => Buffer.from(live.get(path)?.live ?? []),
+    write(path, content) {
+      change(path, { live: Buffer.from(content), synced: Buffer.from(content) });
+      syncNames();
+    },
+    remove(path) {
+      change(path, undefined);
+      syncNames();
     },
   };
 }

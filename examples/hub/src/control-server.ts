@@ -1,0 +1,192 @@
+/**
+ * The control socket of a running hub: HTTP on a Unix socket in its data directory, for whoever may open that.
+ *
+ * Binding it is also what makes one hub a data directory: a second one finds somebody who answers. A socket without
+ * anybody behind it is what a killed hub left, and is replaced.
+ */
+import { randomBytes } from "node:crypto";
+import { chmod, link, rename, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { CortexError, toCortexError } from "@cortex-mesh/protocol";
+import { CONTROL_SOCKET, openControlAddress } from "./control-address.js";
+import { EXIT, ExitError } from "./exit-status.js";
+
+/** A request that came in. */
+export interface ControlRequest {
+  /** Method and path: `DELETE /users/bob`. */
+  readonly target: string;
+  /** The JSON body; undefined without one. */
+  readonly body: unknown;
+  /** Aborts when the other side is gone. */
+  readonly signal: AbortSignal;
+}
+
+/** One value, or lines of JSON as they come. */
+export type ControlAnswer = { readonly value: unknown } | { readonly lines: AsyncIterable<unknown> };
+
+/** Answers requests; what it throws becomes a problem document. */
+export type ControlHandler = (request: ControlRequest) => Promise<ControlAnswer>;
+
+/** A bound control socket. */
+export interface ControlServer {
+  /** Starts answering; until then requests are told to come again. */
+  serve(handler: ControlHandler): void;
+  /** Ends what is under way and removes the socket. Idempotent. */
+  close(): Promise<void>;
+}
+
+const MAX_BODY_BYTES = 64 * 1024;
+
+/**
+ * Binds the control socket of a data directory that exists.
+ *
+ * @throws {@link ExitError} with status 73 when another hub uses the directory.
+ */
+export async function bindControlSocket(directory: string): Promise<ControlServer> {
+  const address = openControlAddress(directory);
+  let handler: ControlHandler | undefined;
+  const server = createServer((request, response) => {
+    answer(handler, request, response).catch(() => response.destroy());
+  });
+  try {
+    if (!(await listen(server, address.path))) {
+      await assertAbandoned(directory, address.path);
+      await removeAbandoned(directory, address.path);
+      if (!(await listen(server, address.path))) throw inUse(directory);
+    }
+    await chmod(address.path, 0o600);
+  } catch (error) {
+    server.close();
+    address.release();
+    throw error;
+  }
+  let closing: Promise<void> | undefined;
+  return {
+    serve(next) {
+      handler = next;
+    },
+    close() {
+      closing ??= new Promise((resolve) => {
+        server.close(() => {
+          address.release();
+          resolve();
+        });
+        server.closeAllConnections();
+      });
+      return closing;
+    },
+  };
+}
+
+/** Whether it listens now; false when the path is taken. */
+function listen(server: Server, path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException): void => {
+      if (error.code === "EADDRINUSE") resolve(false);
+      else reject(error);
+    };
+    server.once("error", onError);
+    server.listen(path, () => {
+      server.off("error", onError);
+      resolve(true);
+    });
+  });
+}
+
+async function assertAbandoned(directory: string, path: string): Promise<void> {
+  if (await isAnswered(path)) throw inUse(directory);
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+/** Moves the socket away before it is removed, and puts it back should a hub have bound it meanwhile. */
+async function removeAbandoned(directory: string, path: string): Promise<void> {
+  const aside = join(directory, `.c${randomBytes(4).toString("hex")}`);
+  try {
+    await rename(join(directory, CONTROL_SOCKET), aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  try {
+    const asidePath = path.replace(/[^/]+$/, aside.slice(directory.length).replace(/^\/+/, ""));
+    if (!(await isAnswered(asidePath))) return;
+    await link(aside, join(directory, CONTROL_SOCKET));
+    throw inUse(directory);
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+function inUse(directory: string): ExitError {
+  return new ExitError(EXIT.dataUnusable, `${directory} is in use by another hub; each hub needs its own data directory`);
+}
+
+async function answer(handler: ControlHandler | undefined, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const left = new AbortController();
+  response.once("close", () => left.abort());
+  try {
+    if (handler === undefined) throw new CortexError("UNAVAILABLE", "the hub is starting");
+    const target = `${request.method ?? "GET"} ${request.url ?? "/"}`;
+    const result = await handler({ target, body: await readBody(request), signal: left.signal });
+    if ("value" in result) sendJson(response, 200, result.value);
+    else await sendLines(response, result.lines);
+  } catch (error) {
+    const { code, message, httpStatus } = toCortexError(error);
+    if (response.headersSent) response.destroy();
+    else sendJson(response, httpStatus, { code, detail: message });
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.byteLength;
+    if (sizeBytes > MAX_BODY_BYTES) throw new CortexError("TOO_LARGE", `a body has at most ${MAX_BODY_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  if (sizeBytes === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch (error) {
+    throw new CortexError("BAD_REQUEST", "the body is no JSON", { cause: error });
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(value ?? null));
+}
+
+async function sendLines(response: ServerResponse, lines: AsyncIterable<unknown>): Promise<void> {
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  response.flushHeaders();
+  for await (const line of lines) {
+    if (!response.write(`${JSON.stringify(line)}\n`)) await once(response);
+  }
+  response.end();
+}
+
+/** Resolves when the response takes more, or nobody reads it any more. */
+function once(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    response.on("drain", done).on("close", done);
+    if (response.destroyed) done();
+  });
+}

@@ -1,0 +1,77 @@
+/**
+ * What a node does with what an earlier process of it left, before it connects.
+ *
+ * What may have run ends as lost, with the output that survived; what had not started gets a tombstone and may run
+ * elsewhere. Processes that were left behind are ended first.
+ */
+import type { Clock } from "@cortex-mesh/protocol";
+import { lostWithNode } from "../inbox/responses.js";
+import type { AttemptRecord, NodeState } from "../state/node-state.js";
+import type { Spool } from "./spool.js";
+
+/** What {@link recoverAttempts} needs. */
+export interface RecoveryOptions {
+  readonly state: NodeState;
+  readonly spool: Spool;
+  readonly clock: Clock;
+  /** Ends what an earlier process left running. */
+  readonly sweep: () => Promise<unknown>;
+}
+
+/** What was found. */
+export interface Recovery {
+  /** Attempts that may have run and ended with the node. */
+  readonly lostCount: number;
+  /** Attempts that had not started. */
+  readonly neverStartedCount: number;
+}
+
+/** Brings what is stored to a state that can be told to the hub, and opens the logs that are still to be sent. */
+export async function recoverAttempts(options: RecoveryOptions): Promise<Recovery> {
+  await options.sweep();
+  const nowMs = options.clock.nowMs();
+  const changed: AttemptRecord[] = [];
+  let lostCount = 0;
+  let neverStartedCount = 0;
+  for (const record of await options.state.listOpen()) {
+    const next = await recoverOne(record, options.spool, nowMs);
+    if (record.state === "started") lostCount += 1;
+    if (record.state === "stored") neverStartedCount += 1;
+    if (next !== record) changed.push(next);
+  }
+  if (changed.length > 0) {
+    await options.state.commit((transaction) => {
+      for (const record of changed) transaction.put(record);
+    });
+  }
+  return { lostCount, neverStartedCount };
+}
+
+async function recoverOne(record: AttemptRecord, spool: Spool, nowMs: number): Promise<AttemptRecord> {
+  switch (record.state) {
+    case "stored":
+      return { ...record, state: "never_started", changedAtMs: nowMs };
+    case "started":
+      return lostWithNode(record, await openLog(record, spool), nowMs);
+    case "finished":
+    case "done":
+      if (!record.hasLog || (await openLog(record, spool)) > 0) return record;
+      return { ...record, hasLog: false };
+    case "never_started":
+    case "cancelled_before":
+      return record;
+  }
+}
+
+/** Opens the log that an attempt left, to be sent; gives its last record, 0 when there is none. */
+async function openLog(record: AttemptRecord, spool: Spool): Promise<number> {
+  const spooled = await spool.open(record);
+  const lastSeq = record.state === "started" ? spooled.log.nextSeq - 1 : record.lastLogSeq;
+  if (spooled.log.nextSeq === 1) {
+    await spool.remove(record);
+    return 0;
+  }
+  spooled.lastSeq = lastSeq;
+  spooled.isAnswered = record.state === "done";
+  return lastSeq;
+}

@@ -1,0 +1,91 @@
+/**
+ * The output that waits to be sent: one log an attempt, in `SPOOL/<taskId>.<attempt>/`.
+ *
+ * A log goes when its attempt has ended, the hub has all of it and has acknowledged the end, or the hub refuses it.
+ */
+import { join } from "node:path";
+import type { Clock } from "@cortex-mesh/protocol";
+import { type LogFiles, nodeLogFiles, openSegmentLog, type SegmentLog } from "@cortex-mesh/protocol/log";
+import type { AttemptKey } from "../inbox/inbox.js";
+
+/** The log of one attempt. */
+export interface SpooledLog extends AttemptKey {
+  readonly log: SegmentLog;
+  /** Last record, once the attempt has ended. */
+  lastSeq: number | undefined;
+  /** The hub has acknowledged the end. */
+  isAnswered: boolean;
+}
+
+/** The logs of a node. */
+export interface Spool {
+  /** Opens the log of an attempt, or gives the open one. */
+  open(key: AttemptKey): Promise<SpooledLog>;
+  find(key: AttemptKey): SpooledLog | undefined;
+  /** The open logs, oldest first. */
+  list(): readonly SpooledLog[];
+  /** Calls `listener` for each log that is opened from now on. Gives the way to end that. */
+  onOpened(listener: (log: SpooledLog) => void): () => void;
+  /** Deletes a log and its files; harmless when there is none. */
+  remove(key: AttemptKey): Promise<void>;
+  /** Closes all logs; their files stay. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What {@link createSpool} needs. */
+export interface SpoolOptions {
+  readonly directory: string;
+  readonly clock: Clock;
+  /** @default the files of this machine */
+  readonly files?: LogFiles;
+}
+
+/** Makes a spool; nothing is opened before it is asked for. */
+export function createSpool({ directory, clock, files = nodeLogFiles }: SpoolOptions): Spool {
+  const logs = new Map<string, SpooledLog>();
+  const opening = new Map<string, Promise<SpooledLog>>();
+  const listeners = new Set<(log: SpooledLog) => void>();
+
+  async function openLog({ taskId, attempt }: AttemptKey): Promise<SpooledLog> {
+    const name = nameOf({ taskId, attempt });
+    const log = await openSegmentLog({ directory: join(directory, name), clock, files });
+    const spooled: SpooledLog = { taskId, attempt, log, lastSeq: undefined, isAnswered: false };
+    logs.set(name, spooled);
+    for (const listener of listeners) listener(spooled);
+    return spooled;
+  }
+
+  return {
+    async open(key) {
+      const name = nameOf(key);
+      const known = logs.get(name);
+      if (known !== undefined) return known;
+      const pending = opening.get(name) ?? openLog(key);
+      opening.set(name, pending);
+      try {
+        return await pending;
+      } finally {
+        opening.delete(name);
+      }
+    },
+    find: (key) => logs.get(nameOf(key)),
+    list: () => [...logs.values()],
+    onOpened(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async remove(key) {
+      const spooled = logs.get(nameOf(key)) ?? (await opening.get(nameOf(key)));
+      if (spooled === undefined) return;
+      logs.delete(nameOf(key));
+      await spooled.log.delete();
+    },
+    async close() {
+      await Promise.all([...logs.values()].map((spooled) => spooled.log.close()));
+    },
+  };
+}
+
+function nameOf({ taskId, attempt }: AttemptKey): string {
+  return `${taskId}.${attempt}`;
+}

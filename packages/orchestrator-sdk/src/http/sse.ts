@@ -1,0 +1,149 @@
+/**
+ * Server-Sent Events from an event stream.
+ *
+ * Invariants:
+ * - E1 nothing is read ahead of the client: a batch is taken only when the one before was handed over, so a slow client
+ *   costs one batch of memory.
+ * - E2 a client that leaves aborts what it followed.
+ * - E3 a failure after the headers is told as an event `problem`, and then the stream ends.
+ */
+import type { Clock, Timer } from "@cortex-mesh/protocol";
+import type { EventStream } from "../operations/operation.js";
+import type { Problem } from "./problem.js";
+
+/** Silence after which a comment is sent, so that proxies keep the connection and dead ones are noticed. */
+export const SSE_KEEP_ALIVE_MS = 15_000;
+/** What a client should wait before it connects again. */
+const SSE_RETRY_MS = 1000;
+
+/** One event as it is sent. */
+export interface SentEvent {
+  readonly id: string;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/** What sending needs. */
+export interface SseOptions {
+  readonly clock: Clock;
+  /** Aborted when the client leaves; what is followed must end with it (E2). */
+  readonly leave: AbortController;
+  /** Makes the document of a failure (E3). */
+  readonly toProblem: (error: unknown) => Problem;
+}
+
+/** One event in the wire format; `data` is JSON on one line. */
+export function formatEvent({ id, event, data }: SentEvent): string {
+  return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** Makes the body of a response. */
+export function createSseBody(stream: EventStream<SentEvent>, options: SseOptions): ReadableStream<Uint8Array> {
+  const { clock, leave, toProblem } = options;
+  const encoder = new TextEncoder();
+  const arrivals = createArrivals(stream.batches[Symbol.asyncIterator](), clock);
+  let isOpened = false;
+  let isLeft = false;
+
+  async function nextStep(): Promise<Step> {
+    try {
+      const arrival = await arrivals.next();
+      if (arrival === "silence") return { text: ": keep-alive\n\n", isEnd: false };
+      if (arrival.done === true) return { text: "", isEnd: true };
+      return { text: arrival.value.map(formatEvent).join(""), isEnd: false };
+    } catch (error) {
+      return { text: `event: problem\ndata: ${JSON.stringify(toProblem(error))}\n\n`, isEnd: true };
+    }
+  }
+
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (!isOpened) {
+          isOpened = true;
+          controller.enqueue(encoder.encode(formatOpening(stream.startId)));
+          return;
+        }
+        const { text, isEnd } = await nextStep();
+        if (isLeft) return;
+        if (text !== "") controller.enqueue(encoder.encode(text));
+        if (!isEnd) return;
+        controller.close();
+        leave.abort();
+      },
+      cancel() {
+        isLeft = true;
+        leave.abort();
+        arrivals.release();
+      },
+    },
+    // Nothing before the client asks for it (E1).
+    { highWaterMark: 0 },
+  );
+}
+
+interface Step {
+  readonly text: string;
+  readonly isEnd: boolean;
+}
+
+/** The start of a stream; an `id` alone tells the client where it stands before the first event. */
+function formatOpening(startId: string | undefined): string {
+  return startId === undefined ? `retry: ${SSE_RETRY_MS}\n\n` : `retry: ${SSE_RETRY_MS}\nid: ${startId}\n\n`;
+}
+
+type Arrival<T> = IteratorResult<readonly T[], unknown> | "silence";
+type Outcome<T> = () => Arrival<T>;
+
+interface Arrivals<T> {
+  /** The next batch, or `silence` when none came for a while; that batch is still on its way then. */
+  next(): Promise<Arrival<T>>;
+  /** Ends a wait. */
+  release(): void;
+}
+
+/** Waits for batches, one read at a time, however often the wait is cut short by silence. */
+function createArrivals<T>(iterator: AsyncIterator<readonly T[], unknown>, clock: Clock): Arrivals<T> {
+  let isReading = false;
+  let kept: Outcome<T> | undefined;
+  let settle: ((outcome: Outcome<T>) => void) | undefined;
+
+  function arrive(outcome: Outcome<T>): void {
+    isReading = false;
+    if (settle === undefined) kept = outcome;
+    else settle(outcome);
+  }
+
+  function read(): void {
+    isReading = true;
+    iterator.next().then(
+      (result) => arrive(() => result),
+      (error: unknown) =>
+        arrive(() => {
+          throw error;
+        }),
+    );
+  }
+
+  return {
+    async next() {
+      if (kept === undefined && !isReading) read();
+      const outcome = await new Promise<Outcome<T>>((resolve) => {
+        let timer: Timer | undefined;
+        settle = (value) => {
+          settle = undefined;
+          timer?.cancel();
+          resolve(value);
+        };
+        const present = kept;
+        kept = undefined;
+        if (present !== undefined) settle(present);
+        else timer = clock.setTimer(() => settle?.(() => "silence"), SSE_KEEP_ALIVE_MS);
+      });
+      return outcome();
+    },
+    release() {
+      settle?.(() => "silence");
+    },
+  };
+}

@@ -1,0 +1,213 @@
+/**
+ * A hub in this process: store, identity, the gRPC address that nodes dial, and an API for its users.
+ *
+ * @example
+ * ```ts
+ * await using hub = await createHub({ data: "data", grpc: 50051 });
+ * const alice = hub.as("alice");
+ * const { command } = await alice.createInvite({});
+ * ```
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, CortexError, type HubId, type IdSource, systemClock, systemIds } from "@cortex-mesh/protocol";
+import type { GrpcServer } from "@cortex-mesh/protocol/grpc";
+import { createCaller } from "./access/caller.js";
+import { createHttpHandler, type FetchHandler } from "./http/handler.js";
+import { type HttpServer, serveHttp } from "./http/serve.js";
+import { createHubParts, type HubParts } from "./hub-parts.js";
+import { createLinkServer } from "./link/serve.js";
+import { openAuthority } from "./nodes/authority.js";
+import { openCertificates } from "./nodes/certificates.js";
+import { type Api, createApi } from "./operations/api.js";
+import type { OperationTable } from "./operations/operation.js";
+import { type Operations, operations } from "./operations/table.js";
+import { openSqliteStore } from "./store/sqlite/sqlite-store.js";
+import type { HubStore } from "./store/store.js";
+import type { DeadlineOptions } from "./tasks/deadlines.js";
+import { openOutputFiles } from "./tasks/output-files.js";
+
+/** Where a hub writes what happens; a `pino` logger fits. Nothing secret is ever handed to it. */
+export interface HubLogger {
+  debug(facts: object, message: string): void;
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}
+
+/** A user as the host's own authentication names it. */
+export interface HostUser {
+  /** `[A-Za-z0-9._-]{1,128}`, no leading dot; opaque to Cortex. */
+  readonly userId: string;
+  readonly groups?: readonly string[] | undefined;
+}
+
+/** How a hub is made. */
+export interface HubOptions<Extra extends OperationTable = Record<never, never>> {
+  /** Directory of everything the hub keeps; made when missing, mode 0700. */
+  readonly data: string;
+  /** Port on loopback, or `host:port`, that nodes dial; 0 picks a free port. @default 0 */
+  readonly grpc?: number | string | undefined;
+  /** Port on loopback, or `host:port`, of the HTTP API; without it none is opened and {@link Hub.fetch} serves. */
+  readonly http?: number | string | undefined;
+  /** The gRPC address written into invites. @default the bound one */
+  readonly advertise?: string | undefined;
+  /** Says who an HTTP request is from; `undefined` for nobody. Without it HTTP answers 401 to everything. */
+  readonly authenticate?: ((request: Request) => Promise<HostUser | undefined> | HostUser | undefined) | undefined;
+  /** Serves plain HTTP on an address that is not loopback; put TLS in front of it. @default false */
+  readonly allowPlainHttp?: boolean | undefined;
+  /** @default a SQLite file in `data` */
+  readonly store?: HubStore | undefined;
+  /** Operations of your own, in the API and over HTTP beside the built-in ones. */
+  readonly operations?: Extra | undefined;
+  /** How long silence of a node is borne. */
+  readonly deadlines?: DeadlineOptions | undefined;
+  /** @default none */
+  readonly logger?: HubLogger | undefined;
+  readonly clock?: Clock | undefined;
+  readonly ids?: IdSource | undefined;
+}
+
+/** A running hub. */
+export interface Hub<Extra extends OperationTable = Record<never, never>> extends AsyncDisposable {
+  readonly hubId: HubId;
+  /** `http://host:port`, when one is served. */
+  readonly httpUrl: string | undefined;
+  /** `host:port` that nodes dial. */
+  readonly grpcAddress: string;
+  readonly store: HubStore;
+  /** The API as one user. @throws {@link CortexError} `BAD_NAME` when the name is not a user id. */
+  as(userId: string, options?: { readonly groups?: readonly string[] }): Api<Operations & Extra>;
+  /** Answers one HTTP request; mount it where you like. */
+  fetch(request: Request): Promise<Response>;
+  /** Stops taking requests and nodes; running tasks go on at their nodes. Idempotent. */
+  close(): Promise<void>;
+}
+
+const SILENT: HubLogger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const DATABASE_FILE = "hub.db";
+
+/**
+ * Starts a hub. What was unfinished when it last stopped goes on.
+ *
+ * @throws {@link CortexError} `UNAVAILABLE` when an address is taken, `DATA_CORRUPT` when the data are damaged.
+ */
+export async function createHub<Extra extends OperationTable = Record<never, never>>(options: HubOptions<Extra>): Promise<Hub<Extra>> {
+  const undo: (() => Promise<unknown> | unknown)[] = [];
+  try {
+    return await start(options, undo);
+  } catch (error) {
+    for (const step of undo.reverse()) await step();
+    throw error;
+  }
+}
+
+async function start<Extra extends OperationTable>(options: HubOptions<Extra>, undo: (() => Promise<unknown> | unknown)[]): Promise<Hub<Extra>> {
+  const { data, clock = systemClock, ids = systemIds, logger = SILENT } = options;
+  await mkdir(data, { recursive: true, mode: 0o700 });
+  const store = options.store ?? (await openSqliteStore({ path: join(data, DATABASE_FILE) }));
+  // A store that was passed in belongs to its owner.
+  if (options.store === undefined) undo.push(() => store.close());
+  const authority = await openAuthority({ store, ids });
+  const certificates = await openCertificates({ directory: join(data, "ca"), hubId: authority.hubId, clock });
+  const files = await openOutputFiles(join(data, "output"));
+  undo.push(() => files.close());
+
+  let grpcAddress = "";
+  const parts = createHubParts({
+    store,
+    files,
+    authority,
+    clock,
+    ids,
+    logger,
+    caPem: certificates.caPem,
+    endpoint: () => ({ address: options.advertise ?? grpcAddress, caFingerprint: certificates.caFingerprint }),
+    deadlines: options.deadlines,
+  });
+  undo.push(() => parts.close());
+  await parts.start();
+  const server = createLinkServer({ ...parts, tls: { certPem: certificates.chainPem, keyPem: certificates.keyPem } });
+  undo.push(() => server.forceClose());
+  const grpcHost = hostOf(options.grpc);
+  grpcAddress = `${grpcHost.host}:${await server.listen(`${grpcHost.host}:${grpcHost.port}`)}`;
+
+  const table = { ...operations, ...options.operations } as Operations & Extra;
+  const closing = new AbortController();
+  const fetch = createFetch(options, { table, parts, closing: closing.signal, logger });
+  const http = options.http === undefined ? undefined : await serveApi(fetch, options);
+  const close = closeOnce({ closing, http, server, parts, store: options.store === undefined ? store : undefined });
+  return {
+    hubId: authority.hubId,
+    httpUrl: http?.url,
+    grpcAddress,
+    store,
+    as: (userId, { groups } = {}) => createApi(table, parts.services, createCaller(userId, groups)),
+    fetch,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function createFetch(
+  options: HubOptions<OperationTable>,
+  made: {
+    readonly table: OperationTable;
+    readonly parts: HubParts;
+    readonly closing: AbortSignal;
+    readonly logger: HubLogger;
+  },
+): FetchHandler {
+  return createHttpHandler({
+    table: made.table,
+    services: made.parts.services,
+    closing: made.closing,
+    authenticate: async (request) => {
+      const user = await options.authenticate?.(request);
+      return user === undefined ? undefined : createCaller(user.userId, user.groups);
+    },
+    isReady: () => !made.closing.aborted,
+    onFault: (error, request) => made.logger.error({ err: error, ...request }, "a request failed"),
+  });
+}
+
+function serveApi(fetch: FetchHandler, options: HubOptions<OperationTable>): Promise<HttpServer> {
+  return serveHttp({ fetch, ...hostOf(options.http), canLeaveLoopback: options.allowPlainHttp ?? false });
+}
+
+/** Time for answers under way when a hub closes; streams that follow something end at once. */
+const CLOSE_GRACE_MS = 1_000;
+
+function closeOnce(running: {
+  readonly closing: AbortController;
+  readonly http: HttpServer | undefined;
+  readonly server: GrpcServer;
+  readonly parts: HubParts;
+  readonly store: HubStore | undefined;
+}): () => Promise<void> {
+  let closing: Promise<void> | undefined;
+  const run = async (): Promise<void> => {
+    // Nodes hear a goodbye before their connections end; requests that wait for a node end with them.
+    running.closing.abort();
+    await running.http?.close();
+    await running.parts.close();
+    await running.server.close({ graceMs: CLOSE_GRACE_MS });
+    await running.store?.close();
+  };
+  return () => {
+    closing ??= run();
+    return closing;
+  };
+}
+
+/** `host` and `port` of an address option; a bare port is on loopback. */
+function hostOf(address: number | string | undefined): { readonly host: string; readonly port: number } {
+  if (address === undefined || typeof address === "number") return { host: "127.0.0.1", port: address ?? 0 };
+  const colon = address.lastIndexOf(":");
+  const port = Number(address.slice(colon + 1));
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+  if (colon < 1 || !Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new CortexError("BAD_REQUEST", `"${address}" is not HOST:PORT`);
+  }
+  return { host: address.startsWith("[") ? `[${host}]` : host, port };
+}

@@ -1,0 +1,27 @@
+/**
+ * The hub of Cortex: users, nodes, sessions and tasks, in a process of yours.
+ *
+ * @packageDocumentation
+ */
+export type { AccessRule } from "./access/matrix.js";
+export type { Caller } from "./access/caller.js";
+export type { FetchHandler } from "./http/handler.js";
+export { type HttpServer, type ServeHttpOptions, serveHttp, serveSocket } from "./http/serve.js";
+export { createHub, type HostUser, type Hub, type HubLogger, type HubOptions } from "./hub.js";
+export type { Api, CallArguments, CallOptions, CallResult } from "./operations/api.js";
+export {
+  type ByteContent,
+  defineOperation,
+  type EventStream,
+  type HttpMethod,
+  type Operation,
+  type OperationContext,
+  type OperationDefinition,
+  type OperationKind,
+  type OperationResult,
+  type OperationTable,
+} from "./operations/operation.js";
+export type { HubServices } from "./operations/services.js";
+export { type Operations, operations } from "./operations/table.js";
+export type { HubStore } from "./store/store.js";
+export { openSqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite-store.js";

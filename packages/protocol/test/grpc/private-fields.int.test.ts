@@ -1,0 +1,89 @@
+import { Readable } from "node:stream";
+import { Server } from "@grpc/grpc-js";
+import { afterEach, describe, expect, it } from "vitest";
+import { AgentOrchestrator } from "../../src/gen/index.js";
+import { configureServer, limitReadAhead, resetServerStream } from "../../src/grpc/private-fields.js";
+import { MAX_HEADER_BYTES, MAX_STREAMS_PER_CONNECTION, WINDOW_BYTES } from "../../src/grpc/transport-limits.js";
+import { openRawSession } from "./support/open-raw-session.js";
+import { startHub } from "./support/start-hub.js";
+
+const disposables: AsyncDisposable[] = [];
+
+afterEach(async () => {
+  for (const disposable of disposables.splice(0).reverse()) await disposable[Symbol.asyncDispose]();
+});
+
+function dispose<T extends AsyncDisposable>(disposable: T): T {
+  disposables.push(disposable);
+  return disposable;
+}
+
+describe("private fields of grpc-js and Node", () => {
+  it("T5: the fields are where this release keeps them", () => {
+    const server = new Server();
+    let made = 0;
+    configureServer(server, { handshakeTimeout: 1 }, () => {
+      made += 1;
+    });
+    expect(server).toHaveProperty("commonServerOptions.handshakeTimeout", 1);
+    expect(made).toBe(0);
+    server.forceShutdown();
+  });
+
+  it("T5: a field that moved is named at once", () => {
+    const options = (hidden: object) => () => configureServer(hidden as Server, {}, () => {});
+    expect(options({ createHttp2Server: () => {} })).toThrow("Server.commonServerOptions");
+    expect(options({ commonServerOptions: {} })).toThrow("Server.createHttp2Server");
+    expect(() => resetServerStream({ call: { nextCall: {} } })).toThrow("ServerDuplexStream.call.stream");
+    expect(() => limitReadAhead({}, 1)).toThrow("Readable._readableState.highWaterMark");
+  });
+
+  it("T5: a stream of objects reads only as far ahead as it is told", () => {
+    const stream = new Readable({ objectMode: true, read: () => {} });
+    limitReadAhead(stream, 1);
+    expect(stream.readableHighWaterMark).toBe(1);
+  });
+
+  it("T5: a peer sees the settings of the server: window, calls and headers", async () => {
+    const raw = dispose(openRawSession(dispose(await startHub({}))));
+    const seen = await raw.settings((settings) => settings.initialWindowSize !== 65_535);
+    expect(seen).toMatchObject({
+      initialWindowSize: WINDOW_BYTES.control,
+      maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION,
+      maxHeaderListSize: MAX_HEADER_BYTES,
+    });
+  });
+
+  it("T5: a connection for data gets 8 MiB to send, each stream and all of it, others keep 1 MiB", async () => {
+    const hub = dispose(await startHub({ taskStream: () => {} }));
+    const data = dispose(openRawSession(hub));
+    const raised = data.settings((settings) => settings.initialWindowSize === WINDOW_BYTES.data);
+    expect(await data.request({ "user-agent": "cortex-data/9" })).toBe(200);
+    await raised;
+    expect(data.session.state.remoteWindowSize).toBeGreaterThanOrEqual(WINDOW_BYTES.data);
+    const control = dispose(openRawSession(hub));
+    expect(await control.request({ "user-agent": "cortex-control/9" })).toBe(200);
+    expect(control.session.remoteSettings.initialWindowSize).toBe(WINDOW_BYTES.control);
+    expect(control.session.state.remoteWindowSize).toBe(WINDOW_BYTES.control);
+  });
+
+  it("T5: a call can be reset on the server although its peer reads nothing", async () => {
+    const hub = dispose(
+      await startHub({
+        async taskStream(link) {
+          link.onFrames(() => {});
+          // The link's own way: an end that nobody takes is followed by a reset after the linger time.
+          while (link.bufferedBytes < 1024 * 1024) {
+            link.send(new Uint8Array(256 * 1024));
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          link.close();
+          await link.closed;
+        },
+      }),
+    );
+    const client = hub.open("control").client(AgentOrchestrator).taskStream();
+    // No listener: the client reads nothing until the server gave it up.
+    expect(await client.closed).toMatchObject({ code: expect.stringMatching(/CANCELLED|UNAVAILABLE/) });
+  });
+});
