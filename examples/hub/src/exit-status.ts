@@ -32,6 +32,7 @@ const STATUS_OF_CODE: Partial<Record<CortexErrorCode, number>> = {
   UNAVAILABLE: EXIT.unavailable,
   BAD_NAME: EXIT.failed,
   BAD_REQUEST: EXIT.usage,
+  POLICY_DENIED: EXIT.badConfiguration,
   NOT_FOUND: EXIT.failed,
   STATE_IN_USE: EXIT.dataUnusable,
   DATA_CORRUPT: EXIT.dataUnusable,

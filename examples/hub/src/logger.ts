@@ -10,7 +10,8 @@ const STANDARD_ERROR = 2;
 export function createLogger(level: LogLevel): Logger {
   const options = {
     level,
-    base: undefined,
+    base: null,
+    formatters: { level: (label: string) => ({ level: label }) },
     redact: [...SECRET_KEYS, ...SECRET_KEYS.map((key) => `*.${key}`)],
   };
   // Written at once: the last lines before an exit are those that matter.

@@ -122,7 +122,9 @@ function readConfigFile(path: string, readFile: (path: string) => string): z.out
   try {
     content = parseYaml(readFile(path)) ?? {};
   } catch (error) {
-    throw new ExitError(EXIT.badConfiguration, `${path}: ${error instanceof Error ? error.message : String(error)}`);
+    // The parser's later lines quote the file.
+    const [reason] = (error instanceof Error ? error.message : String(error)).split("\n");
+    throw new ExitError(EXIT.badConfiguration, `${path}: ${reason ?? "cannot be read"}`);
   }
   const nameOf = (keys: readonly PropertyKey[]): string => (keys.length === 0 ? path : `${path}: ${keys.join(".")}`);
   return check(fileSchema, content, { status: EXIT.badConfiguration, nameOf });

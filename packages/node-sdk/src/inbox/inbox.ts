@@ -16,6 +16,7 @@ import {
   openCancelGrant,
   openTaskGrant,
   PAYLOAD_TYPES,
+  toCortexError,
   verifyGrant,
 } from "@cortex-mesh/protocol";
 import { type SignedGrant, TaskGrantSchema } from "@cortex-mesh/protocol/gen";
@@ -131,6 +132,9 @@ async function receiveTask({ state, slots, clock }: InboxOptions, grant: OpenedT
       }
     });
     return verdict;
+  } catch (error) {
+    // Nothing was kept and nothing starts. The same grant cannot come again: it is bound to this connection.
+    return { kind: "declined", key: grant, error: toCortexError(error), isFinal: false };
   } finally {
     if (hasSlot && verdict?.kind !== "start") slots.release();
   }

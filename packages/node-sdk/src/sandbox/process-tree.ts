@@ -12,6 +12,7 @@
  * - Cost of a pass: 20 µs when nothing was started since, else about 12 µs a process younger than the tree.
  */
 import { type Clock, systemClock } from "@cortex-mesh/protocol";
+import { KILL_LIMIT_MS, KILL_PAUSE_MS, type KillPass, killUntilGone, pause } from "./kill-until-gone.js";
 import { type Marker, markerTest } from "./marker.js";
 import { candidatePids, type PidWindowStart } from "./pid-window.js";
 import { listLineagePids, type MemberVisitor, sweepOnce } from "./process-sweep.js";
@@ -23,14 +24,6 @@ import {
   readPidCounters,
   readPidLimit,
 } from "./process-table.js";
-
-/** How long a tree is killed again and again before what is left counts as unkillable, in milliseconds. */
-export const KILL_LIMIT_MS = 10_000;
-/** Passes that find nothing but are uncertain, before the tree counts as gone. */
-const MAX_UNCERTAIN_PASSES = 32;
-/** Passes in a row before the event loop gets a turn. */
-const PASSES_PER_TURN = 4;
-const PAUSE_MS = 3;
 
 /** The processes of one task. */
 export interface ProcessTree {
@@ -70,12 +63,13 @@ export async function sweepMarked(marker: Marker, clock: Clock = systemClock): P
   if (!hasProcessTable()) return 0;
   const isMarked = markerTest(marker);
   const protectedPids = listLineagePids();
-  return await killUntilGone((onMember) => {
+  const pass: Pass = (onMember) => {
     const pids = listPids().reverse();
     const scope = { isMarked, sessionIds: new Set<number>(), oldestStartTicks: 0, pids, protectedPids };
     const { members, goneCount, startingCount } = sweepOnce(scope, onMember);
     return { members, isCertain: goneCount + startingCount === 0 };
-  }, clock);
+  };
+  return await killUntilGone(killPass(pass), clock);
 }
 
 interface PassResult {
@@ -97,11 +91,11 @@ function createSweptTree(options: Required<ProcessTreeOptions> & { readonly root
     hasMembers: () => pass(() => {}).members.length > 0,
     kill() {
       signalRoot("SIGKILL");
-      return killUntilGone(pass, options.clock);
+      return killUntilGone(killPass(pass), options.clock);
     },
     signal(signal) {
       signalRoot(signal);
-      const targets = new Set([-options.rootPid]);
+      const targets = new Set(isRootGone ? [] : [-options.rootPid]);
       pass((_entry, target) => {
         if (!targets.has(target)) trySignal(target, signal);
         targets.add(target);
@@ -135,26 +129,15 @@ function createTreePass(
   };
 }
 
-/** Passes and kills until a pass finds nothing and missed nothing. */
-async function killUntilGone(pass: Pass, clock: Clock): Promise<number> {
-  const startedAtMs = clock.monotonicMs();
-  let uncertainPasses = 0;
-  for (let passes = 1; ; passes += 1) {
+/** One pass that kills what it finds. */
+function killPass(pass: Pass): KillPass {
+  return () => {
     let refusedCount = 0;
     const { members, isCertain } = pass((_entry, target) => {
       if (trySignal(target, "SIGKILL") === "EPERM") refusedCount += 1;
     });
-    if (members.length === 0) {
-      uncertainPasses += 1;
-      if (isCertain || uncertainPasses >= MAX_UNCERTAIN_PASSES) return 0;
-    } else {
-      uncertainPasses = 0;
-      // Only processes of users we may not signal are left: killing again changes nothing.
-      if (refusedCount === members.length) return refusedCount;
-      if (clock.monotonicMs() - startedAtMs > KILL_LIMIT_MS) return members.length;
-    }
-    if (passes % PASSES_PER_TURN === 0) await pause(clock, PAUSE_MS);
-  }
+    return { foundCount: members.length, refusedCount, isCertain };
+  };
 }
 
 /** The tree where there is no process table: the group of the first process. */
@@ -169,7 +152,7 @@ function createGroupTree(rootPid: number, clock: Clock): ProcessTree {
       const startedAtMs = clock.monotonicMs();
       while (trySignal(-rootPid, "SIGKILL") === undefined) {
         if (clock.monotonicMs() - startedAtMs > KILL_LIMIT_MS) return 1;
-        await pause(clock, PAUSE_MS);
+        await pause(clock, KILL_PAUSE_MS);
       }
       return 0;
     },
@@ -185,10 +168,4 @@ function trySignal(pid: number, signal: NodeJS.Signals | 0): string | undefined 
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? "UNKNOWN";
   }
-}
-
-function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.setTimer(resolve, delayMs);
-  });
 }

@@ -44,7 +44,10 @@ export interface NodeConnection {
   /** A task of this node changed: look whether something is to be sent. */
   noteTask(task: TaskRecord): void;
   sendInput(piece: InputPiece): void;
-  sendResize(task: { readonly taskId: TaskId; readonly attempt: number }, size: { readonly columns: number; readonly rows: number }): void;
+  sendResize(
+    task: { readonly taskId: TaskId; readonly attempt: number },
+    size: { readonly columns: number; readonly rows: number },
+  ): void;
   requestDrain(graceMs: number): void;
   /** Ends it; the node hears the reason. Idempotent. */
   close(reason: CortexError): void;

@@ -29,7 +29,10 @@ export function createNodeConnections(): NodeConnections {
     add(connection) {
       const present = byNode.get(connection.nodeId);
       if (present !== undefined && present.epoch > connection.epoch) {
-        throw new CortexError("SUPERSEDED", `node ${connection.nodeId} has a newer connection (epoch ${present.epoch})`);
+        throw new CortexError(
+          "SUPERSEDED",
+          `node ${connection.nodeId} has a newer connection (epoch ${present.epoch})`,
+        );
       }
       byNode.set(connection.nodeId, connection);
       if (present !== undefined && present !== connection) {

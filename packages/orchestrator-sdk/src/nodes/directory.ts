@@ -86,7 +86,9 @@ export function createNodeDirectory(options: {
         // The next epoch fences every write of the connection that is about to be closed.
         const after = { ...before, revision: before.revision + 1, revokedAtMs: atMs, epoch: before.epoch + 1 };
         await tx.nodes.update(after);
-        await appendFeed(tx, after.ownerId, [{ kind: "node.revoked", atMs, data: { nodeId, name: after.name, status: "revoked" } }]);
+        await appendFeed(tx, after.ownerId, [
+          { kind: "node.revoked", atMs, data: { nodeId, name: after.name, status: "revoked" } },
+        ]);
         return { record: after, isNew: true };
       });
       if (isNew) wake.wake(`user:${record.ownerId}`);
@@ -96,7 +98,10 @@ export function createNodeDirectory(options: {
   };
 }
 
-function statusOf(record: NodeRecord, connection: { readonly isReady: boolean; readonly isDraining: boolean } | undefined): NodeStatus {
+function statusOf(
+  record: NodeRecord,
+  connection: { readonly isReady: boolean; readonly isDraining: boolean } | undefined,
+): NodeStatus {
   if (record.revokedAtMs !== undefined) return "revoked";
   if (connection?.isReady !== true) return "offline";
   return connection.isDraining ? "draining" : "online";

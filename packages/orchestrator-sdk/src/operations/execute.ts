@@ -1,14 +1,15 @@
 /** Runs an operation: checks the caller and the input, then hands over. Every way in goes through here. */
 
 import type { z } from "zod";
-import { CortexError } from "@cortex-mesh/protocol";
+import { CortexError, isCortexError } from "@cortex-mesh/protocol";
 import { assertMayAct } from "../access/matrix.js";
 import type { Operation, OperationContext, OperationKind, OperationResult } from "./operation.js";
 
 /**
  * Checks `rawInput` against the operation's schema and runs it.
  *
- * @throws {@link CortexError} `BAD_REQUEST`, naming the field; and what the operation throws.
+ * @throws {@link CortexError} `BAD_REQUEST`, naming the field; `CANCELLED` when the caller withdrew; and what the
+ * operation throws.
  */
 export async function execute<Input extends z.ZodObject, Output extends z.ZodType, Kind extends OperationKind>(
   operation: Operation<Input, Output, Kind>,
@@ -16,7 +17,14 @@ export async function execute<Input extends z.ZodObject, Output extends z.ZodTyp
   rawInput: unknown,
 ): Promise<OperationResult<Kind, Output>> {
   assertMayAct(operation.rule, context.caller);
-  return operation.run(context, parseInput(operation.input, rawInput));
+  const input = parseInput(operation.input, rawInput);
+  try {
+    return await operation.run(context, input);
+  } catch (error) {
+    // What breaks because nobody waits any more is no fault of the hub.
+    if (!context.signal.aborted || isCortexError(error)) throw error;
+    throw new CortexError("CANCELLED", "the caller withdrew", { cause: error });
+  }
 }
 
 /**

@@ -47,8 +47,8 @@ async function setUp() {
       secret,
       nodeName: "box",
       version: "0.1.0",
-      ...over,
     });
+    Object.assign(request, over);
     const { challenge, inviteId: named, publicKey } = request;
     if (over.signature === undefined) {
       request.signature = signEnrollmentProof(signer, { challenge, inviteId: named, publicKey, hubId: begun.hubId });

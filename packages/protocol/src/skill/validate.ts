@@ -25,7 +25,7 @@ export async function validateWith<Schema extends StandardSchemaV1>(
   options: ValidateOptions = {},
 ): Promise<StandardSchemaV1.InferOutput<Schema>> {
   const result = await schema["~standard"].validate(value);
-  if (result.issues === undefined) return result.value as StandardSchemaV1.InferOutput<Schema>;
+  if (result.issues === undefined) return result.value;
   const name = options.name ?? "input";
   const problems = result.issues.slice(0, MAX_PROBLEMS).map((issue) => `${pathOf(name, issue)}: ${issue.message}`);
   const more = result.issues.length > MAX_PROBLEMS ? ` (and ${result.issues.length - MAX_PROBLEMS} more)` : "";

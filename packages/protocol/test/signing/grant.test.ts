@@ -52,23 +52,22 @@ describe("verifyGrant", () => {
   });
 
   it("I4: any flipped bit in payload, type, key id or signature is refused", () => {
-    const part = fc.constantFrom("payload", "payloadType", "keyId", "signature");
+    const change = fc.record({
+      payload: fc.uint8Array({ minLength: 1, maxLength: 256 }),
+      part: fc.constantFrom("payload", "payloadType", "keyId", "signature"),
+      at: fc.nat(),
+      bit: fc.nat(7),
+    });
     fc.assert(
-      fc.property(
-        fc.uint8Array({ minLength: 1, maxLength: 256 }),
-        part,
-        fc.nat(),
-        fc.nat(7),
-        (payload, where, at, bit) => {
-          const grant = signGrant({ payload: Uint8Array.from(payload), payloadType, key });
-          const [entry] = grant.signatures;
-          if (where === "payload") flip(grant.payload, at, bit);
-          if (where === "signature") flip(entry!.signature, at, bit);
-          if (where === "payloadType") grant.payloadType = flipText(grant.payloadType, at);
-          if (where === "keyId") entry!.keyId = flipText(entry!.keyId, at);
-          expect(refusal(grant)?.code).toBe("GRANT_REFUSED");
-        },
-      ),
+      fc.property(change, ({ payload, part, at, bit }) => {
+        const grant = signGrant({ payload: Uint8Array.from(payload), payloadType, key });
+        const [entry] = grant.signatures;
+        if (part === "payload") flip(grant.payload, at, bit);
+        if (part === "signature") flip(entry!.signature, at, bit);
+        if (part === "payloadType") grant.payloadType = flipText(grant.payloadType, at);
+        if (part === "keyId") entry!.keyId = flipText(entry!.keyId, at);
+        expect(refusal(grant)?.code).toBe("GRANT_REFUSED");
+      }),
       { numRuns: 300 },
     );
   });

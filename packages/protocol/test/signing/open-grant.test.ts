@@ -58,7 +58,8 @@ function sign(payload: Uint8Array, payloadType: PayloadType = PAYLOAD_TYPES.task
 }
 
 function taskGrant(over: MessageInitShape<typeof TaskGrantSchema> = {}): Uint8Array {
-  return toBinary(TaskGrantSchema, create(TaskGrantSchema, { header: HEADER, attempt: 1, task: TASK, ...over }));
+  const init = { header: HEADER, attempt: 1, task: TASK, ...over } as MessageInitShape<typeof TaskGrantSchema>;
+  return toBinary(TaskGrantSchema, create(TaskGrantSchema, init));
 }
 
 function reasonOf(payload: Uint8Array, expect: Partial<GrantExpectation> = {}): unknown {
@@ -149,7 +150,7 @@ describe("openTaskGrant", () => {
 });
 
 describe("openCancelGrant", () => {
-  const payload = (over: MessageInitShape<typeof CancelGrantSchema> = {}) =>
+  const payload = (over: { readonly attempt?: number; readonly taskId?: string; readonly reason?: string } = {}) =>
     toBinary(
       CancelGrantSchema,
       create(CancelGrantSchema, { header: HEADER, taskId: TASK.taskId!, attempt: 2, ...over }),

@@ -120,6 +120,17 @@ describe("a cancel", () => {
     expect(listMarked(nodeId)).toEqual([]);
   });
 
+  it("E3: is done only when the last of many processes is gone", async () => {
+    const nodeId = freshNodeId();
+    const command =
+      "for i in 1 2 3 4 5 6 7 8; do setsid sh -c 'echo $$; exec head -c 30M /dev/zero | tail -c 30M | sleep 300' & done; wait";
+    const running = await startProcess(command, { nodeId });
+    const pids = await readNumbers(running.stdout, 8);
+    await running.terminate({ graceMs: 0 });
+    expect([running.pid, ...pids].filter(isAlive)).toEqual([]);
+    expect(listMarked(nodeId)).toEqual([]);
+  });
+
   it("E3: a cancel after the end is harmless, and so is one more", async () => {
     const running = await startProcess("exit 5");
     running.stdout.resume();

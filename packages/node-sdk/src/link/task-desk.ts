@@ -1,0 +1,284 @@
+/**
+ * Between the link and the tasks: hands what the hub says to inbox and runner, and says what came of it.
+ *
+ * (D1) Grants that come together are made durable together; anything else waits until they are, so that nothing about a
+ * task is handled before the task. (D2) What the hub has to know is said again after each welcome, from what is durable.
+ */
+import { fromBinary } from "@bufbuild/protobuf";
+import { type Clock, type CortexError, toCortexError } from "@cortex-mesh/protocol";
+import { HeldState, type HubWelcome, type SignedGrant, TaskResponseSchema } from "@cortex-mesh/protocol/gen";
+import type { AttemptKey, GrantContext, Inbox, Verdict } from "../inbox/inbox.js";
+import type { NodeReport, ReportSink } from "../runner/report.js";
+import { drainedAway, type Runner } from "../runner/runner.js";
+import type { Spool, SpooledLog } from "../runner/spool.js";
+import type { AttemptRecord, NodeState } from "../state/node-state.js";
+import type { HubFrameBody } from "./control-channel.js";
+
+/** What {@link createTaskDesk} needs. */
+export interface TaskDeskOptions {
+  readonly state: NodeState;
+  readonly spool: Spool;
+  readonly inbox: Inbox;
+  readonly runner: Runner;
+  readonly clock: Clock;
+  readonly bootId: string;
+  /** Says something on the connection there is. */
+  readonly report: ReportSink;
+  /** A grant that is not acted on. */
+  readonly onRefused: (error: CortexError) => void;
+}
+
+/** Handles what is said about tasks. */
+export interface TaskDesk {
+  /** What the node holds. */
+  hello(): Promise<NodeReport>;
+  /** Drops what the hub does not want and says again what it has to know (D2). */
+  welcomed(welcome: HubWelcome): Promise<void>;
+  receive(bodies: readonly HubFrameBody[], context: GrantContext): Promise<void>;
+  /** The hub holds more of a log. */
+  logAcked(log: SpooledLog): void;
+  /** The hub does not take a log any more. */
+  logRefused(log: SpooledLog): void;
+  /** Tells the hub that the node drains; what waits is given back. */
+  drain(graceMs: number): Promise<void>;
+  /** Whether everything is told and acknowledged. */
+  isDelivered(): Promise<boolean>;
+}
+
+/** Makes the desk of a node. */
+export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
+  return {
+    hello: () => makeHello(options),
+    welcomed: (welcome) => afterWelcome(options, welcome),
+    receive: (bodies, context) => receiveAll(options, bodies, context),
+    logAcked: (log) => releaseLog(options, log),
+    logRefused(log) {
+      log.isAnswered = true;
+      void removeLog(options, log);
+    },
+    drain: (graceMs) => drain(options, graceMs),
+    async isDelivered() {
+      const open = await options.state.listOpen();
+      return open.every((record) => record.state !== "finished" && record.state !== "started" && !record.hasLog);
+    },
+  };
+}
+
+const HELD_STATES: Readonly<Partial<Record<AttemptRecord["state"], HeldState>>> = {
+  stored: HeldState.STORED,
+  started: HeldState.RUNNING,
+  finished: HeldState.FINISHED,
+  never_started: HeldState.NEVER_STARTED,
+};
+
+async function makeHello({ state, runner, bootId }: TaskDeskOptions): Promise<NodeReport> {
+  const held = (await state.listOpen()).flatMap((record) => {
+    const heldState = HELD_STATES[record.state];
+    if (heldState === undefined) return [];
+    const inputOffset = BigInt(runner.find(record)?.inputTakenBytes ?? 0);
+    return [{ taskId: record.taskId, attempt: record.attempt, state: heldState, inputOffset }];
+  });
+  return { case: "hello", value: { held, bootId } };
+}
+
+async function afterWelcome(desk: TaskDeskOptions, welcome: HubWelcome): Promise<void> {
+  for (const key of welcome.unwanted) await dropUnwanted(desk, key);
+  const nowMs = desk.clock.nowMs();
+  const open = await desk.state.listOpen();
+  // The hub knows these now; they stay as duplicates to be recognised, and need not be named again.
+  const told = open.filter((record) => record.state === "never_started");
+  if (told.length > 0) {
+    await desk.state.commit((transaction) => {
+      for (const record of told) transaction.put({ ...record, state: "done", changedAtMs: nowMs });
+    });
+  }
+  for (const record of open) {
+    if (record.state === "finished" || record.state === "started") sayAgain(desk, record);
+  }
+}
+
+async function receiveAll(
+  desk: TaskDeskOptions,
+  bodies: readonly HubFrameBody[],
+  context: GrantContext,
+): Promise<void> {
+  let grants: Promise<void>[] = [];
+  for (const body of bodies) {
+    if (body.case === "grant") {
+      grants.push(receiveGrant(desk, body.value, context));
+      continue;
+    }
+    await Promise.all(grants);
+    grants = [];
+    await receiveOther(desk, body);
+  }
+  await Promise.all(grants);
+}
+
+async function receiveGrant(desk: TaskDeskOptions, grant: SignedGrant, context: GrantContext): Promise<void> {
+  try {
+    act(desk, await desk.inbox.receive(grant, context));
+  } catch (error) {
+    // The state cannot be written: nothing was started, and the hub hears of the task again when it asks for it.
+    desk.onRefused(toCortexError(error));
+  }
+}
+
+function act(desk: TaskDeskOptions, verdict: Verdict): void {
+  const { runner, report } = desk;
+  switch (verdict.kind) {
+    case "start":
+      runner.start(verdict.grant, verdict.startedAtMs);
+      break;
+    case "store":
+      report({ case: "accepted", value: keyOf(verdict.grant) });
+      runner.store(verdict.grant);
+      break;
+    case "repeat":
+      sayAgain(desk, verdict.record);
+      break;
+    case "ended":
+      runner.unstore(verdict.record);
+      sayAgain(desk, verdict.record);
+      break;
+    case "declined":
+      sayDeclined(report, verdict);
+      break;
+    case "stop":
+      runner.find(verdict.key)?.stop("cancel");
+      break;
+    case "refused":
+      desk.onRefused(verdict.error);
+      break;
+    case "ignored":
+      break;
+  }
+}
+
+function sayDeclined(
+  report: ReportSink,
+  { key, error, isFinal }: { readonly key: AttemptKey; readonly error: CortexError; readonly isFinal: boolean },
+): void {
+  const { code, message } = error;
+  report({ case: "declined", value: { ...keyOf(key), errorCode: code, errorMessage: message, final: isFinal } });
+}
+
+/** Says what is known of an attempt. */
+function sayAgain({ report, runner }: TaskDeskOptions, record: AttemptRecord): void {
+  switch (record.state) {
+    case "stored":
+      report({ case: "accepted", value: keyOf(record) });
+      break;
+    case "started":
+      runner.find(record)?.repeatStarted();
+      break;
+    case "finished":
+      if (record.response === undefined) break;
+      report({ case: "response", value: fromBinary(TaskResponseSchema, record.response) });
+      break;
+    case "never_started":
+      sayDeclined(report, { key: record, error: drainedAway(), isFinal: false });
+      break;
+    case "cancelled_before":
+    case "done":
+      break;
+  }
+}
+
+async function receiveOther(desk: TaskDeskOptions, body: HubFrameBody): Promise<void> {
+  switch (body.case) {
+    case "input": {
+      const { offset, data, eof } = body.value;
+      desk.runner.receiveInput(body.value, { offset: Number(offset), data, eof });
+      break;
+    }
+    case "responseAck":
+      await endReported(desk, body.value);
+      break;
+    case "forget":
+      await dropUnwanted(desk, body.value);
+      break;
+    default:
+      // Nothing about tasks, or something that this version does not do.
+      break;
+  }
+}
+
+/** The hub has the end: the record only recognises duplicates from now on. */
+async function endReported(desk: TaskDeskOptions, key: AttemptKey): Promise<void> {
+  const spooled = desk.spool.find(key);
+  const nowMs = desk.clock.nowMs();
+  await desk.state.commit((transaction) => {
+    const record = transaction.findAttempt(key.taskId, key.attempt);
+    if (record?.state !== "finished") return;
+    const hasLog = spooled !== undefined;
+    transaction.put({ ...record, state: "done", response: undefined, hasLog, changedAtMs: nowMs });
+  });
+  if (spooled === undefined || spooled.lastSeq === undefined) return;
+  spooled.isAnswered = true;
+  releaseLog(desk, spooled);
+}
+
+/** Deletes a log whose end is acknowledged and of which the hub holds all. */
+function releaseLog(desk: TaskDeskOptions, log: SpooledLog): void {
+  if (!log.isAnswered || log.lastSeq === undefined || log.log.ackedSeq < log.lastSeq) return;
+  void removeLog(desk, log);
+}
+
+async function removeLog(desk: TaskDeskOptions, log: SpooledLog): Promise<void> {
+  try {
+    await desk.spool.remove(log);
+    await desk.state.commit((transaction) => {
+      const record = transaction.findAttempt(log.taskId, log.attempt);
+      if (record?.state === "done" && record.hasLog) transaction.put({ ...record, hasLog: false });
+    });
+  } catch {
+    // What is left is found and removed when the node starts again.
+  }
+}
+
+/** Ends and forgets an attempt that the hub does not want; its record stays as one that is done. */
+async function dropUnwanted(desk: TaskDeskOptions, key: AttemptKey): Promise<void> {
+  const running = desk.runner.find(key);
+  if (running !== undefined) return running.drop();
+  desk.runner.unstore(key);
+  await forgetAttempt(desk, key);
+}
+
+/** Marks an attempt as done and removes its log. Never rejects. */
+export async function forgetAttempt(
+  { state, spool, clock }: Pick<TaskDeskOptions, "state" | "spool" | "clock">,
+  key: AttemptKey,
+): Promise<void> {
+  const nowMs = clock.nowMs();
+  try {
+    await spool.remove(key);
+    await state.commit((transaction) => {
+      const record = transaction.findAttempt(key.taskId, key.attempt);
+      if (record === undefined) return;
+      transaction.put({ ...record, state: "done", response: undefined, hasLog: false, changedAtMs: nowMs });
+    });
+  } catch {
+    // The hub names it again as unwanted on the next connection.
+  }
+}
+
+async function drain(desk: TaskDeskOptions, graceMs: number): Promise<void> {
+  const { runner, state, clock, report } = desk;
+  report({ case: "draining", value: { graceMs } });
+  const nowMs = clock.nowMs();
+  const waiting = runner.beginDrain();
+  const given = await state.commit((transaction) =>
+    waiting.flatMap((key) => {
+      const record = transaction.findAttempt(key.taskId, key.attempt);
+      if (record?.state !== "stored") return [];
+      transaction.put({ ...record, state: "never_started", changedAtMs: nowMs });
+      return [key];
+    }),
+  );
+  for (const key of given) sayDeclined(report, { key, error: drainedAway(), isFinal: false });
+}
+
+function keyOf({ taskId, attempt }: AttemptKey): AttemptKey {
+  return { taskId, attempt };
+}
