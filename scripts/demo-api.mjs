@@ -29,6 +29,15 @@ export function connectApi(origin, token, signal) {
    * @param {string} path
    * @param {unknown} [body]
    */
+  async function callForJson(method, path, body) {
+    return /** @type {Resource} */ (await (await call(method, path, body)).json());
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   */
   async function call(method, path, body) {
     const response = await fetch(`${origin}/api/v1${path}`, {
       method,
@@ -43,16 +52,16 @@ export function connectApi(origin, token, signal) {
   }
 
   return {
-    get: async (path) => (await call("GET", path)).json(),
+    get: (path) => callForJson("GET", path),
     async find(path) {
       try {
-        return await (await call("GET", path)).json();
+        return await callForJson("GET", path);
       } catch (error) {
         if (error instanceof StepError && "httpStatus" in error && error.httpStatus === 404) return undefined;
         throw error;
       }
     },
-    post: async (path, body) => (await call("POST", path, body)).json(),
+    post: (path, body) => callForJson("POST", path, body),
     async *follow(path) {
       const { body } = await call("GET", path);
       if (body !== null) yield* readEvents(body);

@@ -28,6 +28,8 @@ const CORTEX_NODE = join(ROOT, "examples/node/bin/cortex-node.js");
 const COMMAND = 'uname -a; for i in 1 2 3; do echo "hello $i from Cortex"; sleep 0.3; done';
 /** Exit status of `cortex-hub` when an address is taken. */
 const ADDRESS_TAKEN = 69;
+/** Exit status of `cortex-hub` when another hub has its data directory. */
+const DATA_IN_USE = 73;
 
 /** What runs and has to be ended, in the order of the start. @type {Program[]} */
 const programs = [];
@@ -61,6 +63,7 @@ async function startHub({ http = "127.0.0.1:0", grpc = "127.0.0.1:0" }) {
     const ready = await hub.event("ready");
     return { http: new URL(String(ready["http"])).host, grpc: String(ready["grpc"]) };
   } catch (error) {
+    if (hub.exitStatus() === DATA_IN_USE) say("  is `npm start` running already?");
     if (hub.exitStatus() !== ADDRESS_TAKEN || (http.endsWith(":0") && grpc.endsWith(":0"))) throw error;
     programs.splice(programs.indexOf(hub), 1);
     say(`  ${http} or ${grpc} is taken; using free ports`);

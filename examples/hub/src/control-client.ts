@@ -1,6 +1,5 @@
 /** Talks to a running hub through the control socket of its data directory. */
-import { request as httpRequest, type IncomingMessage } from "node:http";
-import { createInterface } from "node:readline";
+import { type IncomingMessage, request as httpRequest } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { CortexError, isCortexErrorCode } from "@cortex-mesh/protocol";
 import { openControlAddress } from "./control-address.js";
@@ -36,8 +35,15 @@ export async function followHub(directory: string, path: string): Promise<AsyncI
   return response && readLines(response);
 }
 
+/** Leaving the loop ends the connection; one that breaks is an error, since the hub ends what it has told. */
 async function* readLines(response: IncomingMessage): AsyncGenerator<unknown> {
-  for await (const line of createInterface({ input: response })) yield JSON.parse(line);
+  let rest = "";
+  response.setEncoding("utf8");
+  for await (const chunk of response as AsyncIterable<string>) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield JSON.parse(line);
+  }
 }
 
 async function send(directory: string, call: ControlCall): Promise<IncomingMessage | undefined> {

@@ -1,17 +1,15 @@
 /**
  * The control socket of a running hub: HTTP on a Unix socket in its data directory, for whoever may open that.
  *
- * Binding it is also what makes one hub a data directory: a second one finds somebody who answers. A socket without
+ * It is bound before anything else is opened, so that a second hub on the directory is turned away. A socket without
  * anybody behind it is what a killed hub left, and is replaced.
  */
-import { randomBytes } from "node:crypto";
-import { chmod, link, rename, rm } from "node:fs/promises";
+import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
-import { join } from "node:path";
 import { CortexError, toCortexError } from "@cortex-mesh/protocol";
-import { CONTROL_SOCKET, openControlAddress } from "./control-address.js";
-import { EXIT, ExitError } from "./exit-status.js";
+import { openControlAddress } from "./control-address.js";
+import { directoryInUse, lockDirectory } from "./directory-lock.js";
 
 /** A request that came in. */
 export interface ControlRequest {
@@ -45,6 +43,7 @@ const MAX_BODY_BYTES = 64 * 1024;
  * @throws {@link ExitError} with status 73 when another hub uses the directory.
  */
 export async function bindControlSocket(directory: string): Promise<ControlServer> {
+  const lock = await lockDirectory(directory);
   const address = openControlAddress(directory);
   let handler: ControlHandler | undefined;
   const server = createServer((request, response) => {
@@ -52,14 +51,15 @@ export async function bindControlSocket(directory: string): Promise<ControlServe
   });
   try {
     if (!(await listen(server, address.path))) {
-      await assertAbandoned(directory, address.path);
-      await removeAbandoned(directory, address.path);
-      if (!(await listen(server, address.path))) throw inUse(directory);
+      if (await isAnswered(address.path)) throw directoryInUse(directory);
+      await rm(address.path, { force: true });
+      if (!(await listen(server, address.path))) throw directoryInUse(directory);
     }
     await chmod(address.path, 0o600);
   } catch (error) {
     server.close();
     address.release();
+    await lock.release();
     throw error;
   }
   let closing: Promise<void> | undefined;
@@ -68,13 +68,13 @@ export async function bindControlSocket(directory: string): Promise<ControlServe
       handler = next;
     },
     close() {
-      closing ??= new Promise((resolve) => {
+      closing ??= new Promise<void>((resolve) => {
         server.close(() => {
           address.release();
           resolve();
         });
         server.closeAllConnections();
-      });
+      }).then(() => lock.release());
       return closing;
     },
   };
@@ -95,10 +95,6 @@ function listen(server: Server, path: string): Promise<boolean> {
   });
 }
 
-async function assertAbandoned(directory: string, path: string): Promise<void> {
-  if (await isAnswered(path)) throw inUse(directory);
-}
-
 function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -108,29 +104,6 @@ function isAnswered(path: string): Promise<boolean> {
     });
     socket.once("error", () => resolve(false));
   });
-}
-
-/** Moves the socket away before it is removed, and puts it back should a hub have bound it meanwhile. */
-async function removeAbandoned(directory: string, path: string): Promise<void> {
-  const aside = join(directory, `.c${randomBytes(4).toString("hex")}`);
-  try {
-    await rename(join(directory, CONTROL_SOCKET), aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
-  }
-  try {
-    const asidePath = path.replace(/[^/]+$/, aside.slice(directory.length).replace(/^\/+/, ""));
-    if (!(await isAnswered(asidePath))) return;
-    await link(aside, join(directory, CONTROL_SOCKET));
-    throw inUse(directory);
-  } finally {
-    await rm(aside, { force: true });
-  }
-}
-
-function inUse(directory: string): ExitError {
-  return new ExitError(EXIT.dataUnusable, `${directory} is in use by another hub; each hub needs its own data directory`);
 }
 
 async function answer(handler: ControlHandler | undefined, request: IncomingMessage, response: ServerResponse): Promise<void> {

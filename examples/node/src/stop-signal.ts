@@ -1,7 +1,7 @@
 /**
  * When to stop: SIGTERM, SIGINT or SIGHUP, or the end of the channel to a parent that is a Node process.
  *
- * The second signal ends the program at once.
+ * The second signal ends the program at once; what its tasks left is ended by the next start.
  */
 import { constants } from "node:os";
 
@@ -22,12 +22,4 @@ export function watchStopSignals(): AbortSignal {
     process.channel.unref();
   }
   return stop.signal;
-}
-
-/** Resolves when the signal aborts. */
-export function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

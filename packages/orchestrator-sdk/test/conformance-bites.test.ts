@@ -33,7 +33,10 @@ const FAULTS: readonly Fault[] = [
     fault: "overwrites on insert",
     bites: ["revision/insert"],
     writes: (healthy) => ({
-      nodes: { ...healthy.nodes, insert: (record) => healthy.nodes.insert(record).catch(() => forceUpdate(healthy, record)) },
+      nodes: {
+        ...healthy.nodes,
+        insert: (record) => healthy.nodes.insert(record).catch(() => forceUpdate(healthy, record)),
+      },
     }),
   },
   {
@@ -98,7 +101,8 @@ const FAULTS: readonly Fault[] = [
           ...tx,
           nodes: {
             ...tx.nodes,
-            insert: (record) => tx.nodes.insert(record).catch(() => healthy.transaction((later) => later.nodes.insert(record))),
+            insert: (record) =>
+              tx.nodes.insert(record).catch(() => healthy.transaction((later) => later.nodes.insert(record))),
           },
         }),
       ),
@@ -110,7 +114,10 @@ const FAULTS: readonly Fault[] = [
       events: {
         ...healthy.events,
         read: async (scope, taskId, page) =>
-          (await healthy.events.read(scope, taskId, page)).map((event) => ({ ...event, seq: event.seq > 30 ? event.seq + 1 : event.seq })),
+          (await healthy.events.read(scope, taskId, page)).map((event) => ({
+            ...event,
+            seq: event.seq > 30 ? event.seq + 1 : event.seq,
+          })),
       },
     }),
   },
@@ -123,7 +130,9 @@ const FAULTS: readonly Fault[] = [
   {
     fault: "shows another owner's records in a list",
     bites: ["scope/list"],
-    reads: (healthy) => ({ tasks: { ...healthy.tasks, list: (_scope, filter, page) => healthy.tasks.list(systemScope, filter, page) } }),
+    reads: (healthy) => ({
+      tasks: { ...healthy.tasks, list: (_scope, filter, page) => healthy.tasks.list(systemScope, filter, page) },
+    }),
   },
   {
     fault: "cuts text at a NUL",
@@ -144,26 +153,36 @@ const FAULTS: readonly Fault[] = [
     reads: (healthy) => ({
       nodes: {
         ...healthy.nodes,
-        list: async (scope, { after, limit }) => (await healthy.nodes.list(scope, { limit: 100 })).filter((record) => record.nodeId >= (after ?? "")).slice(0, limit),
+        list: async (scope, { after, limit }) =>
+          (await healthy.nodes.list(scope, { limit: 100 }))
+            .filter((record) => record.nodeId >= (after ?? ""))
+            .slice(0, limit),
       },
     }),
   },
   {
     fault: "takes any limit",
     bites: ["list/limit"],
-    reads: (healthy) => ({ nodes: { ...healthy.nodes, list: (scope, page) => healthy.nodes.list(scope, { ...page, limit: 10 }) } }),
+    reads: (healthy) => ({
+      nodes: { ...healthy.nodes, list: (scope, page) => healthy.nodes.list(scope, { ...page, limit: 10 }) },
+    }),
   },
   {
     fault: "takes an idempotency key twice",
     bites: ["task/idempotency-key", "task/idempotency-race"],
     writes: (healthy) => ({
-      tasks: { ...healthy.tasks, insert: (task, asked) => healthy.tasks.insert({ ...task, idempotencyKey: undefined }, asked) },
+      tasks: {
+        ...healthy.tasks,
+        insert: (task, asked) => healthy.tasks.insert({ ...task, idempotencyKey: undefined }, asked),
+      },
     }),
   },
   {
     fault: "lists tasks by the state they were inserted with",
     bites: ["task/list"],
-    writes: (healthy) => ({ tasks: { ...healthy.tasks, update: (task) => healthy.tasks.update({ ...task, state: "queued" }) } }),
+    writes: (healthy) => ({
+      tasks: { ...healthy.tasks, update: (task) => healthy.tasks.update({ ...task, state: "queued" }) },
+    }),
   },
   {
     fault: "starts the numbers again after a prune",
@@ -222,7 +241,10 @@ function openBroken(fault: Fault, store: MemoryStore = createMemoryStore(fault.o
 
 /** Puts the parts in, and keeps the writes of a part of which only the reads were replaced. */
 function mergeParts(healthy: StoreTransaction, parts: Partial<StoreTransaction>): StoreTransaction {
-  const merged = Object.entries(parts).map(([name, part]) => [name, { ...healthy[name as keyof StoreTransaction], ...part }]);
+  const merged = Object.entries(parts).map(([name, part]) => [
+    name,
+    { ...healthy[name as keyof StoreTransaction], ...part },
+  ]);
   return { ...healthy, ...(Object.fromEntries(merged) as Partial<StoreTransaction>) };
 }
 
@@ -248,7 +270,10 @@ function caseIds(fault: Fault): { id: string; run: () => Promise<void> }[] {
     shared: false,
     reopen: async (store) => openBroken(fault, healthyOf.get(store)!.crash()),
   };
-  return hubStoreConformance(async () => openBroken(fault), claims).map(({ name, run }) => ({ id: name.split(":")[0]!, run }));
+  return hubStoreConformance(async () => openBroken(fault), claims).map(({ name, run }) => ({
+    id: name.split(":")[0]!,
+    run,
+  }));
 }
 
 describe("P5: the store's conformance suite bites", () => {

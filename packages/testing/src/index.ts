@@ -4,3 +4,4 @@
  * @packageDocumentation
  */
 export { createMemoryLinkPair, type FrameFate, type FrameFault, type LinkFaults } from "./memory-link.js";
+export { createVirtualClock, type VirtualClock, type VirtualClockOptions } from "./virtual-clock.js";

@@ -12,9 +12,12 @@ import { type HubSession, type NodeFacts, requestToken } from "./handshake.js";
 import { type HeartbeatFigures, startHeartbeat } from "./heartbeat.js";
 import { startTokenRenewal, type TokenRenewal } from "./token-renewal.js";
 import type { HubTransport } from "./transport.js";
+import { pause } from "./within.js";
 
 /** Time from the hello to the welcome, in milliseconds. */
 const WELCOME_TIMEOUT_MS = 15_000;
+/** Time for the last words of an orderly end, in milliseconds. */
+const FAREWELL_MS = 2_000;
 /** Statements that may wait for the welcome; with more, something is wrong with the hub. */
 const MAX_WAITING_REPORTS = 100_000;
 
@@ -69,7 +72,6 @@ export function openConnection(options: ConnectionOptions): Connection {
   const health = transport.openHealth(session.token);
   const renewal = renewToken(options);
   const waiting: NodeReport[] = [];
-  const aborter = new AbortController();
   let isWelcome = false;
   let isOver = false;
   let welcomeTimer: Timer | undefined;
@@ -102,11 +104,19 @@ export function openConnection(options: ConnectionOptions): Connection {
     welcomeTimer?.cancel();
     heartbeat.stop();
     renewal.stop();
-    aborter.abort();
     tasks.close(end.error);
     health.close(end.error);
-    settleReady.reject(end.error ?? new CortexError("UNAVAILABLE", "the hub ended the connection"));
-    settleClosed(end);
+    settleReady.reject(end.error ?? new CortexError("UNAVAILABLE", "the connection was ended"));
+    void farewell(end).then(() => settleClosed(end));
+  }
+
+  /** An orderly end gives what was said last a moment to leave. */
+  async function farewell(end: ConnectionEnd): Promise<void> {
+    if (end.error !== undefined) return;
+    const lingering = new AbortController();
+    const left = Promise.all([tasks.closed, health.closed]).then(() => lingering.abort());
+    await Promise.race([left, pause(clock, FAREWELL_MS, lingering.signal)]);
+    lingering.abort();
   }
 
   const fail = (error: CortexError): void => finish({ error, reconnectAfterMs: undefined });

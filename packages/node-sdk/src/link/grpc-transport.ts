@@ -6,6 +6,7 @@ import { type HubId, hubServerName, type Invite } from "@cortex-mesh/protocol";
 import { AgentOrchestrator, Enrollment } from "@cortex-mesh/protocol/gen";
 import { fetchServerCa, type GrpcChannel, openChannel } from "@cortex-mesh/protocol/grpc";
 import type { EnrolTransport } from "./enrol.js";
+import { readHubName } from "./hub-name.js";
 import type { HubDial } from "./transport.js";
 
 /** Where a hub is and whom to trust there. */
@@ -55,8 +56,8 @@ export async function openGrpcEnrolment(invite: Invite): Promise<{ transport: En
           fingerprint: Buffer.from(caFingerprint, "hex"),
           timeoutMs: FIRST_CONTACT_TIMEOUT_MS,
         });
-  // The hub's name is not known before its first answer; its authority is, and signs nothing but this hub.
-  const channel = openChannel({ address, role: "control", tls: enrolmentTls(caPem) });
+  const tls = caPem === "" ? {} : { caPem, serverName: await readHubName({ address, caPem, timeoutMs: FIRST_CONTACT_TIMEOUT_MS }) };
+  const channel = openChannel({ address, role: "control", tls });
   const client = channel.client(Enrollment);
   const transport: EnrolTransport = {
     begin: (request) => client.beginEnrollment(request),
@@ -64,10 +65,6 @@ export async function openGrpcEnrolment(invite: Invite): Promise<{ transport: En
     close: () => channel.close(),
   };
   return { transport, caPem };
-}
-
-function enrolmentTls(caPem: string): { caPem?: string } {
-  return caPem === "" ? {} : { caPem };
 }
 
 function open({ address, caPem, hubId }: HubEndpoint, role: "control" | "data"): GrpcChannel {

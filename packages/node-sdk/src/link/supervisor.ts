@@ -145,7 +145,5 @@ async function follow(connection: Connection, onReady: () => void): Promise<Conn
   } catch {
     // It ended before the welcome; why is in its end.
   }
-  const end = await connection.closed;
-  // An end without a word from the hub before the welcome is a failure of the dial.
-  return end;
+  return await connection.closed;
 }

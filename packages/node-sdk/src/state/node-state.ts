@@ -50,7 +50,7 @@ export interface StateTransaction {
   /** Writes a record in place of one with the same task and attempt. */
   put(record: AttemptRecord): void;
   remove(taskId: string, attempt: number): void;
-  /** Removes `done` records and tombstones that changed before a moment; gives how many. */
+  /** Removes `done` records (without a log) and tombstones that changed before a moment; gives how many. */
   forgetBefore(changedAtMs: number): number;
   readSetting(name: SettingName): string | undefined;
   writeSetting(name: SettingName, value: string): void;
@@ -79,5 +79,6 @@ export function isOpen(record: AttemptRecord): boolean {
 
 /** Whether a record may be forgotten once it is old enough. */
 export function isForgettable(record: AttemptRecord): boolean {
+  if (record.hasLog) return false;
   return record.state === "done" || record.state === "never_started" || record.state === "cancelled_before";
 }

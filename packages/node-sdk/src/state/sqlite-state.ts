@@ -115,7 +115,8 @@ function createTransaction(database: Database.Database): StateTransaction {
   const put = database.prepare("insert or replace into attempts values (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const remove = database.prepare("delete from attempts where task_id = ? and attempt = ?");
   const forget = database.prepare(
-    "delete from attempts where state in ('done', 'never_started', 'cancelled_before') and changed_at_ms < ?",
+    `delete from attempts
+      where state in ('done', 'never_started', 'cancelled_before') and has_log = 0 and changed_at_ms < ?`,
   );
   const readSetting = database.prepare("select value from settings where name = ?");
   const writeSetting = database.prepare("insert or replace into settings values (?, ?)");

@@ -2,7 +2,19 @@
 import assert from "node:assert/strict";
 import { systemScope } from "../access/scope.js";
 import type { StoreCase } from "./conformance-case.js";
-import { ALICE, assertRefused, assertSame, event, insertTask, node, nodeId, request, task, taskId, user } from "./sample-records.js";
+import {
+  ALICE,
+  assertRefused,
+  assertSame,
+  event,
+  insertTask,
+  node,
+  nodeId,
+  request,
+  task,
+  taskId,
+  user,
+} from "./sample-records.js";
 
 /** Cases about the end of a store, and of what comes after it. */
 export const lifecycleCases: readonly StoreCase[] = [
@@ -21,7 +33,10 @@ export const lifecycleCases: readonly StoreCase[] = [
       await assertRefused(store.tasks.list(systemScope, {}, { limit: 1 }), "UNAVAILABLE");
       await assertRefused(store.feed.range(ALICE), "UNAVAILABLE");
       await assertRefused(store.keys.get("key"), "UNAVAILABLE");
-      await assertRefused(store.transaction(() => Promise.resolve()), "UNAVAILABLE");
+      await assertRefused(
+        store.transaction(() => Promise.resolve()),
+        "UNAVAILABLE",
+      );
     },
   },
   {
@@ -45,13 +60,18 @@ export const lifecycleCases: readonly StoreCase[] = [
         await tx.feed.append(ALICE, [{ kind: "n", atMs: 1, data: {} }]);
       });
       await insertTask(store, task(1, { idempotencyKey: "key" }));
-      await store.transaction((tx) => tx.tasks.update(task(1, { revision: 2, state: "leased", idempotencyKey: "key" })));
+      await store.transaction((tx) =>
+        tx.tasks.update(task(1, { revision: 2, state: "leased", idempotencyKey: "key" })),
+      );
       await store.transaction((tx) => tx.events.append(taskId(1), [event(1)]));
       await using after = await reopen(store);
       assertSame(await after.users.get(ALICE), user(ALICE));
       assertSame(await after.nodes.get(systemScope, nodeId(1)), node(1));
       assert.deepEqual(await after.keys.get("key"), new Uint8Array([1, 2]));
-      assertSame(await after.tasks.byIdempotencyKey(ALICE, "key"), task(1, { revision: 2, state: "leased", idempotencyKey: "key" }));
+      assertSame(
+        await after.tasks.byIdempotencyKey(ALICE, "key"),
+        task(1, { revision: 2, state: "leased", idempotencyKey: "key" }),
+      );
       assertSame(await after.tasks.request(systemScope, taskId(1)), request());
       assert.equal(await after.transaction((tx) => tx.events.append(taskId(1), [event(2)])), 2);
       assert.equal(await after.transaction((tx) => tx.feed.append(ALICE, [{ kind: "n", atMs: 1, data: {} }])), 2);

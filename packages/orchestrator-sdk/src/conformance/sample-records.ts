@@ -1,6 +1,14 @@
 /** Records to store in the cases, complete and different enough to notice a field that gets lost. */
 import assert from "node:assert/strict";
-import { type CortexErrorCode, type InviteId, isCortexError, type NodeId, type SessionId, type TaskId, type UserId } from "@cortex-mesh/protocol";
+import {
+  type CortexErrorCode,
+  type InviteId,
+  isCortexError,
+  type NodeId,
+  type SessionId,
+  type TaskId,
+  type UserId,
+} from "@cortex-mesh/protocol";
 import type {
   InviteRecord,
   NewTaskEvent,

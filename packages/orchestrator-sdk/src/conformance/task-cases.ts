@@ -5,7 +5,20 @@ import { systemScope } from "../access/scope.js";
 import type { TaskState } from "../store/records.js";
 import type { HubStore, TaskFilter } from "../store/store.js";
 import type { StoreCase } from "./conformance-case.js";
-import { ALICE, assertRefused, assertSame, BOB, event, insertTask, nodeId, request, session, sessionId, task, taskId } from "./sample-records.js";
+import {
+  ALICE,
+  assertRefused,
+  assertSame,
+  BOB,
+  event,
+  insertTask,
+  nodeId,
+  request,
+  session,
+  sessionId,
+  task,
+  taskId,
+} from "./sample-records.js";
 
 /** Cases about tasks and the logs that grow with them. */
 export const taskCases: readonly StoreCase[] = [
@@ -56,7 +69,8 @@ export const taskCases: readonly StoreCase[] = [
     name: "task/all-states: a task is listed under its state and no other",
     run: async (store) => {
       for (const [n, state] of ALL_STATES.entries()) await insertTask(store, task(n, { state }));
-      for (const [n, state] of ALL_STATES.entries()) assert.deepEqual(await lister(store)({ states: [state] }), [taskId(n)]);
+      for (const [n, state] of ALL_STATES.entries())
+        assert.deepEqual(await lister(store)({ states: [state] }), [taskId(n)]);
       assert.equal((await lister(store)({ states: ALL_STATES })).length, ALL_STATES.length);
     },
   },
@@ -72,12 +86,20 @@ export const taskCases: readonly StoreCase[] = [
         });
         return { n, first };
       });
-      const done = (await Promise.allSettled(appends)).flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+      const done = (await Promise.allSettled(appends)).flatMap((result) =>
+        result.status === "fulfilled" ? [result.value] : [],
+      );
       assert.equal(done.length, 32);
       const events = await store.events.read(systemScope, taskId(1), { afterSeq: 0, limit: 1000 });
-      assert.deepEqual(events.map(({ seq }) => seq), Array.from({ length: 64 }, (_, index) => index + 1));
+      assert.deepEqual(
+        events.map(({ seq }) => seq),
+        Array.from({ length: 64 }, (_, index) => index + 1),
+      );
       for (const { n, first } of done) {
-        assertSame(events.slice(first - 1, first + 1), [{ ...event(n), seq: first }, { ...event(n), seq: first + 1 }]);
+        assertSame(events.slice(first - 1, first + 1), [
+          { ...event(n), seq: first },
+          { ...event(n), seq: first + 1 },
+        ]);
       }
       assert.equal((await store.events.output(systemScope, taskId(1)))?.lastSeq, 64);
     },
@@ -90,10 +112,18 @@ export const taskCases: readonly StoreCase[] = [
       await store.transaction((tx) => tx.events.append(taskId(1), many));
       await store.transaction(async (tx) => {
         assert.equal(await tx.events.append(taskId(1), [event(101), event(102)]), 101);
-        assert.deepEqual((await tx.events.read(systemScope, taskId(1), { afterSeq: 98, limit: 3 })).map(({ seq }) => seq), [99, 100, 101]);
-        assert.deepEqual((await tx.events.read(systemScope, taskId(1), { afterSeq: 101, limit: 3 })).map(({ seq }) => seq), [102]);
+        assert.deepEqual(
+          (await tx.events.read(systemScope, taskId(1), { afterSeq: 98, limit: 3 })).map(({ seq }) => seq),
+          [99, 100, 101],
+        );
+        assert.deepEqual(
+          (await tx.events.read(systemScope, taskId(1), { afterSeq: 101, limit: 3 })).map(({ seq }) => seq),
+          [102],
+        );
       });
-      assertSame(await store.events.read(systemScope, taskId(1), { afterSeq: 32, limit: 1 }), [{ ...event(33), seq: 33 }]);
+      assertSame(await store.events.read(systemScope, taskId(1), { afterSeq: 32, limit: 1 }), [
+        { ...event(33), seq: 33 },
+      ]);
       assert.deepEqual(await store.events.read(systemScope, taskId(1), { afterSeq: 102, limit: 9 }), []);
     },
   },
@@ -101,7 +131,14 @@ export const taskCases: readonly StoreCase[] = [
     name: "event/output: the output record keeps its last number, and an unknown task has none",
     run: async (store) => {
       await insertTask(store, task(1));
-      const output = { taskId: taskId(1), stdoutBytes: 10, stderrBytes: 2 ** 40, attempt: 2, originSeq: 5, complete: true };
+      const output = {
+        taskId: taskId(1),
+        stdoutBytes: 10,
+        stderrBytes: 2 ** 40,
+        attempt: 2,
+        originSeq: 5,
+        complete: true,
+      };
       await store.transaction(async (tx) => {
         await tx.events.append(taskId(1), [{ kind: "stdout", atMs: 1, data: null, offset: 2 ** 40, length: 10 }]);
         await tx.events.setOutput(output);
@@ -110,8 +147,14 @@ export const taskCases: readonly StoreCase[] = [
       const [read] = await store.events.read(systemScope, taskId(1), { afterSeq: 0, limit: 9 });
       assertSame(read, { seq: 1, kind: "stdout", atMs: 1, data: null, offset: 2 ** 40, length: 10 });
       assert.equal(await store.events.output(systemScope, taskId(2)), undefined);
-      await assertRefused(store.transaction((tx) => tx.events.append(taskId(2), [event(1)])), "NOT_FOUND");
-      await assertRefused(store.transaction((tx) => tx.events.setOutput({ ...output, taskId: taskId(2) })), "NOT_FOUND");
+      await assertRefused(
+        store.transaction((tx) => tx.events.append(taskId(2), [event(1)])),
+        "NOT_FOUND",
+      );
+      await assertRefused(
+        store.transaction((tx) => tx.events.setOutput({ ...output, taskId: taskId(2) })),
+        "NOT_FOUND",
+      );
     },
   },
   {
@@ -125,10 +168,16 @@ export const taskCases: readonly StoreCase[] = [
       await Promise.allSettled([0, 1, 2, 3, 4, 5].flatMap((n) => [append(ALICE, n), append(BOB, n)]));
       for (const userId of [ALICE, BOB]) {
         const events = await store.feed.read(userId, { afterSeq: 0, limit: 100 });
-        assertSame(events, [0, 1, 3, 4].map((n, index) => ({ seq: index + 1, kind: "n", atMs: n, data: { n } })));
+        assertSame(
+          events,
+          [0, 1, 3, 4].map((n, index) => ({ seq: index + 1, kind: "n", atMs: n, data: { n } })),
+        );
         assert.deepEqual({ ...(await store.feed.range(userId)) }, { firstSeq: 1, lastSeq: 4 });
       }
-      assert.deepEqual((await store.feed.read(ALICE, { afterSeq: 2, limit: 1 })).map(({ seq }) => seq), [3]);
+      assert.deepEqual(
+        (await store.feed.read(ALICE, { afterSeq: 2, limit: 1 })).map(({ seq }) => seq),
+        [3],
+      );
     },
   },
   {
@@ -138,7 +187,10 @@ export const taskCases: readonly StoreCase[] = [
       await store.transaction((tx) => tx.feed.append(ALICE, events));
       await store.transaction((tx) => tx.feed.prune(ALICE, 4));
       assert.deepEqual({ ...(await store.feed.range(ALICE)) }, { firstSeq: 7, lastSeq: 10 });
-      assert.deepEqual((await store.feed.read(ALICE, { afterSeq: 0, limit: 100 })).map(({ seq }) => seq), [7, 8, 9, 10]);
+      assert.deepEqual(
+        (await store.feed.read(ALICE, { afterSeq: 0, limit: 100 })).map(({ seq }) => seq),
+        [7, 8, 9, 10],
+      );
       await store.transaction((tx) => tx.feed.prune(ALICE, 5));
       assert.deepEqual({ ...(await store.feed.range(ALICE)) }, { firstSeq: 7, lastSeq: 10 });
       await store.transaction((tx) => tx.feed.prune(ALICE, 0));
@@ -158,8 +210,22 @@ export const taskCases: readonly StoreCase[] = [
       });
       assert.equal(await store.transaction((tx) => tx.sessions.remove(sessionId(1))), true);
       assert.equal(await store.transaction((tx) => tx.sessions.remove(sessionId(1))), false);
-      assert.deepEqual(await traces(store, 1), { session: false, task: false, request: false, output: false, events: 0, key: false });
-      assert.deepEqual(await traces(store, 2), { session: true, task: true, request: true, output: true, events: 1, key: true });
+      assert.deepEqual(await traces(store, 1), {
+        session: false,
+        task: false,
+        request: false,
+        output: false,
+        events: 0,
+        key: false,
+      });
+      assert.deepEqual(await traces(store, 2), {
+        session: true,
+        task: true,
+        request: true,
+        output: true,
+        events: 1,
+        key: true,
+      });
       await insertTask(store, task(1));
       assert.equal((await traces(store, 1)).events, 0);
     },

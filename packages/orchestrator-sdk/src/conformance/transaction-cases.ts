@@ -3,7 +3,22 @@ import assert from "node:assert/strict";
 import { systemScope } from "../access/scope.js";
 import type { StoreTransaction } from "../store/store.js";
 import type { StoreCase } from "./conformance-case.js";
-import { ALICE, assertRefused, assertSame, event, insertTask, invite, node, nodeId, request, session, sessionId, task, taskId, user } from "./sample-records.js";
+import {
+  ALICE,
+  assertRefused,
+  assertSame,
+  event,
+  insertTask,
+  invite,
+  node,
+  nodeId,
+  request,
+  session,
+  sessionId,
+  task,
+  taskId,
+  user,
+} from "./sample-records.js";
 
 const WRITER_COUNT = 16;
 
@@ -64,7 +79,10 @@ export const transactionCases: readonly StoreCase[] = [
         results.map((_, n) => (n % 2 === 1 ? "rejected" : "fulfilled")),
       );
       const ids = (await store.nodes.list(systemScope, { limit: 100 })).map((record) => record.nodeId);
-      assert.deepEqual(ids, results.flatMap((_, n) => (n % 2 === 1 ? [] : [nodeId(n)])));
+      assert.deepEqual(
+        ids,
+        results.flatMap((_, n) => (n % 2 === 1 ? [] : [nodeId(n)])),
+      );
     },
   },
   {
@@ -123,11 +141,23 @@ export const transactionCases: readonly StoreCase[] = [
         await tx.tasks.insert(task(1), request());
       });
       for (const revision of [0, 1, 3]) {
-        await assertRefused(store.transaction((tx) => tx.invites.update({ ...invite(1), revision })), "REVISION_CONFLICT");
-        await assertRefused(store.transaction((tx) => tx.sessions.update({ ...session(1), revision })), "REVISION_CONFLICT");
-        await assertRefused(store.transaction((tx) => tx.tasks.update(task(1, { revision }))), "REVISION_CONFLICT");
+        await assertRefused(
+          store.transaction((tx) => tx.invites.update({ ...invite(1), revision })),
+          "REVISION_CONFLICT",
+        );
+        await assertRefused(
+          store.transaction((tx) => tx.sessions.update({ ...session(1), revision })),
+          "REVISION_CONFLICT",
+        );
+        await assertRefused(
+          store.transaction((tx) => tx.tasks.update(task(1, { revision }))),
+          "REVISION_CONFLICT",
+        );
       }
-      await assertRefused(store.transaction((tx) => tx.nodes.update({ ...node(9), revision: 2 })), "REVISION_CONFLICT");
+      await assertRefused(
+        store.transaction((tx) => tx.nodes.update({ ...node(9), revision: 2 })),
+        "REVISION_CONFLICT",
+      );
       assertSame(await store.invites.get(systemScope, invite(1).inviteId), invite(1));
       assertSame(await store.sessions.get(systemScope, sessionId(1)), session(1));
       assertSame(await store.tasks.get(systemScope, taskId(1)), task(1));
@@ -137,10 +167,16 @@ export const transactionCases: readonly StoreCase[] = [
     name: "revision/insert: an id that exists is refused and keeps its record",
     run: async (store) => {
       await store.transaction((tx) => tx.nodes.insert(node(1)));
-      await assertRefused(store.transaction((tx) => tx.nodes.insert({ ...node(1), name: "other" })), "REVISION_CONFLICT");
+      await assertRefused(
+        store.transaction((tx) => tx.nodes.insert({ ...node(1), name: "other" })),
+        "REVISION_CONFLICT",
+      );
       assert.equal((await store.nodes.get(systemScope, nodeId(1)))?.name, "node 1");
       await store.transaction((tx) => tx.users.insert(user(ALICE)));
-      await assertRefused(store.transaction((tx) => tx.users.insert(user(ALICE))), "REVISION_CONFLICT");
+      await assertRefused(
+        store.transaction((tx) => tx.users.insert(user(ALICE))),
+        "REVISION_CONFLICT",
+      );
       assert.equal(await store.transaction((tx) => tx.users.remove(ALICE)), true);
       assert.equal(await store.users.byToken(user(ALICE).tokenSha256), undefined);
     },

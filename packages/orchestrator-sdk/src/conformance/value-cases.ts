@@ -4,7 +4,23 @@ import type { UserId } from "@cortex-mesh/protocol";
 import { systemScope, userScope } from "../access/scope.js";
 import type { Json } from "../store/records.js";
 import type { StoreCase } from "./conformance-case.js";
-import { ALICE, assertSame, BOB, event, insertTask, invite, inviteId, node, nodeId, request, session, sessionId, task, taskId, user } from "./sample-records.js";
+import {
+  ALICE,
+  assertSame,
+  BOB,
+  event,
+  insertTask,
+  invite,
+  inviteId,
+  node,
+  nodeId,
+  request,
+  session,
+  sessionId,
+  task,
+  taskId,
+  user,
+} from "./sample-records.js";
 
 /** Text that is easily lost on the way to a disk and back. */
 const ODD_TEXTS: readonly string[] = [
@@ -47,7 +63,10 @@ export const valueCases: readonly StoreCase[] = [
     name: "value/copies-out: changing a record that was read changes nothing in the store",
     run: async (store) => {
       await store.transaction((tx) => tx.nodes.insert(node(1)));
-      for (const read of [await store.nodes.get(systemScope, nodeId(1)), (await store.nodes.list(systemScope, { limit: 1 }))[0]]) {
+      for (const read of [
+        await store.nodes.get(systemScope, nodeId(1)),
+        (await store.nodes.list(systemScope, { limit: 1 }))[0],
+      ]) {
         tamper(() => ((read as { name: string }).name = "tampered"));
         tamper(() => ((read as { labels: Record<string, string> }).labels["os"] = "tampered"));
       }
@@ -95,8 +114,13 @@ export const valueCases: readonly StoreCase[] = [
     name: "value/large: an input of 256 KiB, deep and wide JSON, all byte values and large integers come back as they were",
     run: async (store) => {
       const deep = Array.from({ length: 200 }).reduce<Json>((inner) => ({ inner }), "core");
-      const wide = Object.fromEntries(Array.from({ length: 2000 }, (_, n) => [`key ${n}`, [n, -1 - n / 3, n % 2 === 0, null]]));
-      const record = task(1, { createdAtMs: Number.MAX_SAFE_INTEGER, value: { deep, wide, small: 5e-324, big: 1.7976931348623157e308 } });
+      const wide = Object.fromEntries(
+        Array.from({ length: 2000 }, (_, n) => [`key ${n}`, [n, -1 - n / 3, n % 2 === 0, null]]),
+      );
+      const record = task(1, {
+        createdAtMs: Number.MAX_SAFE_INTEGER,
+        value: { deep, wide, small: 5e-324, big: 1.7976931348623157e308 },
+      });
       const asked = request({ input: "x\u00e9".repeat(128 * 1024) });
       const bytes = Uint8Array.from({ length: 256 }, (_, n) => n);
       await insertTask(store, record, asked);
@@ -150,10 +174,22 @@ export const valueCases: readonly StoreCase[] = [
       });
       const scope = userScope(BOB);
       const page = { limit: 3 };
-      assert.deepEqual((await store.invites.list(scope, page)).map((record) => record.inviteId), [2, 4, 6].map(inviteId));
-      assert.deepEqual((await store.nodes.list(scope, page)).map((record) => record.nodeId), [2, 4, 6].map(nodeId));
-      assert.deepEqual((await store.sessions.list(scope, page)).map((record) => record.sessionId), [2, 4, 6].map(sessionId));
-      assert.deepEqual((await store.tasks.list(scope, {}, page)).map((record) => record.taskId), [2, 4, 6].map(taskId));
+      assert.deepEqual(
+        (await store.invites.list(scope, page)).map((record) => record.inviteId),
+        [2, 4, 6].map(inviteId),
+      );
+      assert.deepEqual(
+        (await store.nodes.list(scope, page)).map((record) => record.nodeId),
+        [2, 4, 6].map(nodeId),
+      );
+      assert.deepEqual(
+        (await store.sessions.list(scope, page)).map((record) => record.sessionId),
+        [2, 4, 6].map(sessionId),
+      );
+      assert.deepEqual(
+        (await store.tasks.list(scope, {}, page)).map((record) => record.taskId),
+        [2, 4, 6].map(taskId),
+      );
     },
   },
   {

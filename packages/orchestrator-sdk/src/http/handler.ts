@@ -4,12 +4,12 @@
  * Invariants:
  * - A1 below `/api` nothing is said about any resource before the caller is known; only the description of the API is open.
  * - A2 the size of a body is checked before it is parsed, and both after the caller is known.
- * - A3 a fault of the hub goes to the logger and never described to the client.
+ * - A3 a fault of the hub goes to `onFault` and never described to the client.
  */
 import { randomUUID } from "node:crypto";
 import { type Context, Hono } from "hono";
-import { CortexError } from "@cortex-mesh/protocol";
-import { type Caller, createCaller } from "../access/caller.js";
+import { CortexError, isCortexError } from "@cortex-mesh/protocol";
+import type { Caller } from "../access/caller.js";
 import type { OperationTable } from "../operations/operation.js";
 import type { HubServices } from "../operations/services.js";
 import { createEndpoint, type EndpointServices, type HttpEnvironment } from "./endpoint.js";
@@ -21,26 +21,26 @@ import { listRoutes } from "./routes.js";
 /** Where the API is. The second is the same without a version. */
 export const API_BASES = ["/api/v1", "/api"] as const;
 
-/** Somebody whom a host program knows: the name alone, or with groups. Opaque to Cortex but for its characters. */
-export type HostUser = string | { readonly userId: string; readonly groups?: readonly string[] | undefined };
-
-/** Where faults of the hub are written. */
-export interface FaultLogger {
-  error(facts: object, message: string): void;
+/** A request as it is named in a log. */
+export interface RequestName {
+  /** Also in the answer: `x-request-id`, and `instance` of a problem document. */
+  readonly requestId: string;
+  readonly method: string;
+  readonly path: string;
 }
 
 /** What the handler is made of. */
 export interface HttpHandlerOptions {
   readonly table: OperationTable;
   readonly services: HubServices;
-  /** Who asks; `undefined` for nobody known. Must not read the body. */
-  readonly authenticate: (request: Request) => HostUser | undefined | Promise<HostUser | undefined>;
+  /** Who asks; `undefined` for nobody known. Must not read the body. What it throws is a fault, unless it refuses. */
+  readonly authenticate: (request: Request) => Caller | undefined | Promise<Caller | undefined>;
   /** Whether the hub can do its work; for `/readyz`. @default always */
   readonly isReady?: () => boolean | Promise<boolean>;
   /** Ends event streams when the hub closes, so that clients go elsewhere. @default never */
   readonly closing?: AbortSignal | undefined;
   /** Hears of faults of the hub, with the request id that the client has. @default nobody does */
-  readonly logger?: FaultLogger | undefined;
+  readonly onFault?: ((error: unknown, request: RequestName) => void) | undefined;
 }
 
 /** A fetch handler: mount it anywhere that speaks `Request` and `Response`. */
@@ -50,7 +50,7 @@ export type FetchHandler = (request: Request) => Promise<Response>;
 export function createHttpHandler(options: HttpHandlerOptions): FetchHandler {
   const { table, services, authenticate, isReady = () => true, closing } = options;
   const app = new Hono<HttpEnvironment>();
-  const reportFault = createFaultReporter(options.logger);
+  const reportFault = createFaultReporter(options.onFault);
   const fail = (context: Context<HttpEnvironment>, error: unknown): Response => {
     reportFault(context, error);
     return problemResponse(error, { requestId: context.get("requestId") });
@@ -76,9 +76,9 @@ export function createHttpHandler(options: HttpHandlerOptions): FetchHandler {
 
   // Everything that is registered after this needs a caller (A1).
   app.use("/api/*", async (context, next) => {
-    const user = await authenticate(context.req.raw);
-    if (user === undefined) throw new CortexError("UNAUTHENTICATED", "send a token: Authorization: Bearer TOKEN");
-    context.set("caller", toCaller(user));
+    const caller = await identify(authenticate, context.req.raw);
+    if (caller === undefined) throw new CortexError("UNAUTHENTICATED", "send a token: Authorization: Bearer TOKEN");
+    context.set("caller", caller);
     return next();
   });
   const endpoints: EndpointServices = { services, clock: services.clock, closing, reportFault };
@@ -89,21 +89,26 @@ export function createHttpHandler(options: HttpHandlerOptions): FetchHandler {
   return async (request) => app.fetch(request);
 }
 
-/** A name that is no user id is a mistake of the host, not of the client. */
-function toCaller(user: HostUser): Caller {
-  const { userId, groups } = typeof user === "string" ? { userId: user, groups: [] } : user;
+/** What a check of credentials may say to a client; anything else that it throws is a mistake of the host. */
+const REFUSALS: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "POLICY_DENIED", "QUOTA_EXCEEDED", "UNAVAILABLE"]);
+
+async function identify(
+  authenticate: HttpHandlerOptions["authenticate"],
+  request: Request,
+): Promise<Caller | undefined> {
   try {
-    return createCaller(userId, groups);
+    return await authenticate(request);
   } catch (cause) {
-    throw new CortexError("INTERNAL", "authenticate() gave a name that is no user id", { cause });
+    if (isCortexError(cause) && REFUSALS.has(cause.code)) throw cause;
+    throw new CortexError("INTERNAL", "authenticate() failed", { cause });
   }
 }
 
-function createFaultReporter(logger: FaultLogger | undefined): EndpointServices["reportFault"] {
+function createFaultReporter(onFault: HttpHandlerOptions["onFault"]): EndpointServices["reportFault"] {
   return (context, error) => {
     if (!isHubFault(error)) return;
     const { method, path } = context.req;
-    logger?.error({ err: error, requestId: context.get("requestId"), method, path }, "a request failed");
+    onFault?.(error, { requestId: context.get("requestId"), method, path });
   };
 }
 

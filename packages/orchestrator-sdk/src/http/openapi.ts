@@ -130,10 +130,8 @@ function convert(schema: z.ZodType, io: "input" | "output", schemas: Record<stri
   for (const [name, definition] of Object.entries((definitions ?? {}) as Record<string, OpenApiPart>)) {
     schemas[name] = withoutId(definition);
   }
-  const name = names.get(schema)?.id;
-  if (name === undefined) return relink(rest) as OpenApiPart;
-  schemas[name] = withoutId(rest);
-  return { $ref: `${COMPONENT}${name}` };
+  // A named schema comes as a reference to its own definition.
+  return relink(rest) as OpenApiPart;
 }
 
 function withoutId({ id: _id, ...rest }: OpenApiPart): OpenApiPart {

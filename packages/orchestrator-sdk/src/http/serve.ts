@@ -26,7 +26,7 @@ export interface ServeHttpOptions {
   /** 0 picks a free one. */
   readonly port: number;
   /** Serves plain HTTP also on an address that is not loopback. @default false */
-  readonly allowPlainHttp?: boolean | undefined;
+  readonly canLeaveLoopback?: boolean | undefined;
 }
 
 /** Time for the headers of a request; a body may take as long as what consumes it. */
@@ -37,13 +37,13 @@ const DEFAULT_CLOSE_GRACE_MS = 2000;
 /**
  * Serves over TCP.
  *
- * @throws {@link CortexError} `POLICY_DENIED` for an address beyond loopback without `allowPlainHttp`; the system's
+ * @throws {@link CortexError} `POLICY_DENIED` for an address beyond loopback without `canLeaveLoopback`; the system's
  * error when the address cannot be bound.
  */
 export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> {
-  const { fetch, port, allowPlainHttp = false } = options;
+  const { fetch, port, canLeaveLoopback = false } = options;
   const host = (options.host ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
-  if (!isLoopback(host) && !allowPlainHttp) {
+  if (!isLoopback(host) && !canLeaveLoopback) {
     const message = `plain HTTP on ${host} would show tokens to the network; serve on 127.0.0.1, or allow it explicitly`;
     throw new CortexError("POLICY_DENIED", message);
   }

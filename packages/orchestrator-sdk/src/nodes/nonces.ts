@@ -73,8 +73,7 @@ export function createNonceMint({
       const name = Buffer.from(nonce).toString("base64");
       if (spent.has(name)) return false;
       if (spent.size >= MAX_SPENT_NONCES) forgetExpired(spent, clock.monotonicMs());
-      if (spent.size >= MAX_SPENT_NONCES)
-        throw new CortexError("UNAVAILABLE", "too many nodes connect at once; try again");
+      if (spent.size >= MAX_SPENT_NONCES) throw new CortexError("UNAVAILABLE", "too many nodes connect at once");
       spent.set(name, expiryOf(nonce));
       return true;
     },

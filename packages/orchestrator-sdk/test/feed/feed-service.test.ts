@@ -19,7 +19,11 @@ function openFeed() {
   const wake = createLocalWake();
   const feed = createFeedService({ store, wake });
   const append = async (owner: typeof alice, from: number, count = 1): Promise<void> => {
-    const events = Array.from({ length: count }, (_, index) => ({ kind: "task.queued", atMs: 1, data: { n: from + index } }));
+    const events = Array.from({ length: count }, (_, index) => ({
+      kind: "task.queued",
+      atMs: 1,
+      data: { n: from + index },
+    }));
     await store.transaction((tx) => appendFeed(tx, owner.userId, events));
     wake.wake(`user:${owner.userId}`);
   };
@@ -89,7 +93,9 @@ describe("createFeedService", () => {
       code: "PAST_RETENTION",
       details: { earliest: toFeedCursor(firstSeq - 1) },
     });
-    expect((await take(await feed.follow(alice, { cursor: toFeedCursor(firstSeq - 1), signal }), 1))[0]).toBe(firstSeq - 1);
+    expect((await take(await feed.follow(alice, { cursor: toFeedCursor(firstSeq - 1), signal }), 1))[0]).toBe(
+      firstSeq - 1,
+    );
   });
 
   it("H8: a reader that falls behind what is kept is told, and never sees a silent gap", async () => {
@@ -105,7 +111,9 @@ describe("createFeedService", () => {
     const { feed, append } = openFeed();
     await append(alice, 1);
     const { signal } = new AbortController();
-    await expect(feed.follow(alice, { cursor: toFeedCursor(2), signal })).rejects.toMatchObject({ code: "PAST_RETENTION" });
+    await expect(feed.follow(alice, { cursor: toFeedCursor(2), signal })).rejects.toMatchObject({
+      code: "PAST_RETENTION",
+    });
   });
 
   it.each(["", "7", "x", "LTE", "MDE", "!!", `${toFeedCursor(3)}=`])("H8: %j is no cursor", (cursor) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { MAX_HTTP_JSON_BYTES, MAX_TASK_INPUT_BYTES } from "@cortex-mesh/protocol";
+import { CortexError, MAX_HTTP_JSON_BYTES, MAX_TASK_INPUT_BYTES } from "@cortex-mesh/protocol";
+import { createCaller } from "../../src/access/caller.js";
 import { MAX_JSON_BODY_MS } from "../../src/http/body.js";
 import { createHttpHandler } from "../../src/http/handler.js";
 import { operations } from "../../src/operations/table.js";
@@ -29,7 +30,10 @@ describe("createHttpHandler", () => {
     for (const base of ["/api/v1", "/api"]) {
       const response = await call("GET", `${base}/nodes`);
       expect(response.status).toBe(200);
-      expect(await response.json()).toMatchObject({ items: [{ nodeId, status: "offline", revision: 1 }], nextCursor: null });
+      expect(await response.json()).toMatchObject({
+        items: [{ nodeId, status: "offline", revision: 1 }],
+        nextCursor: null,
+      });
     }
   });
 
@@ -120,7 +124,7 @@ describe("createHttpHandler", () => {
       sizes.push(page.items.length);
       cursor = page.nextCursor;
     }
-    expect(seen).toEqual(ids);
+    expect(seen).toEqual([...ids].sort());
     expect(sizes).toEqual([2, 2, 1]);
     const exact = (await (await call("GET", "/sessions?limit=5")).json()) as { nextCursor: string | null };
     expect(exact.nextCursor).toBeNull();
@@ -146,7 +150,7 @@ describe("request bodies", () => {
     expect(takenBytes()).toBeLessThanOrEqual(MAX_HTTP_JSON_BYTES + 2 * 64 * 1024);
   });
 
-  it("I2: the body of somebody unknown is not read", async () => {
+  it("I8: the body of somebody unknown is not read", async () => {
     const { call } = await openTestHttp();
     const { body, takenBytes } = endlessBody();
     expect((await call("POST", "/sessions", { body, token: null })).status).toBe(401);
@@ -187,7 +191,7 @@ describe("request bodies", () => {
 });
 
 describe("dispatch over HTTP", () => {
-  it("T9: a dispatch is 202, the same with the same idempotency key 200, another with that key 409", async () => {
+  it("E5: a dispatch is 202, the same with the same idempotency key 200, another with that key 409", async () => {
     const { call, addNode, addSession } = await openTestHttp();
     const path = `/sessions/${await addSession(alice, [await addNode(alice)])}/dispatch`;
     const headers = { "idempotency-key": "same" };
@@ -203,7 +207,7 @@ describe("dispatch over HTTP", () => {
     expect(await conflict.json()).toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
   });
 
-  it("T2: a cancel is 200 also when the task has ended, and a resolve of a settled task is 409", async () => {
+  it("E3: a cancel is 200 also when the task has ended, and a resolve of a settled task is 409", async () => {
     const { call, addNode, addSession, addTask } = await openTestHttp();
     const taskId = await addTask(alice, await addSession(alice, [await addNode(alice)]));
     for (const _try of [1, 2]) {
@@ -216,7 +220,7 @@ describe("dispatch over HTTP", () => {
     expect(await resolve.json()).toMatchObject({ code: "ALREADY_ENDED" });
   });
 
-  it("T4: input goes to the task as raw bytes with its end, one after the other", async () => {
+  it("E8: input goes to the task as raw bytes with its end, one after the other", async () => {
     const chunks: string[] = [];
     const http = await openTestHttp({
       wrapTasks: (tasks) => ({
@@ -241,7 +245,7 @@ describe("dispatch over HTTP", () => {
 });
 
 describe("faults", () => {
-  it("I2: a fault of the hub goes to its log with the request id, and the client learns nothing else", async () => {
+  it("H7: a fault of the hub goes to its log with the request id, and the client learns nothing else", async () => {
     const secret = "postgres://hub:hunter2@db";
     const http = await openTestHttp({
       wrapTasks: (tasks) => ({ ...tasks, get: () => Promise.reject(new Error(secret)) }),
@@ -253,7 +257,7 @@ describe("faults", () => {
     expect(text).not.toContain("hunter2");
     const requestId = response.headers.get("x-request-id");
     expect(JSON.parse(text)).toMatchObject({ code: "INTERNAL", instance: `urn:cortex:request:${requestId}` });
-    expect(http.faults).toMatchObject([{ facts: { requestId, err: { message: secret } } }]);
+    expect(http.faults).toMatchObject([{ error: { message: secret }, request: { requestId, method: "GET" } }]);
   });
 
   it("H7: a client that withdrew is no fault of the hub", async () => {
@@ -273,11 +277,17 @@ describe("faults", () => {
     expect(http.faults).toEqual([]);
   });
 
-  it("I2: a host that gives a name that is no user id, or whose check fails, lets nobody in", async () => {
+  it("I8: a host that gives a name that is no user id, or whose check fails, lets nobody in", async () => {
     const { services } = await openTestHttp();
-    for (const authenticate of [() => ".hidden", () => Promise.reject(new Error("no database")), () => undefined]) {
+    const answers: [() => Promise<undefined>, number][] = [
+      [async () => void createCaller(".hidden"), 500],
+      [() => Promise.reject(new Error("no database")), 500],
+      [() => Promise.reject(new CortexError("UNAVAILABLE", "the directory of users is away")), 503],
+      [() => Promise.resolve(undefined), 401],
+    ];
+    for (const [authenticate, status] of answers) {
       const fetch = createHttpHandler({ table: operations, services, authenticate });
-      expect([401, 500]).toContain((await fetch(toRequest("GET", "/nodes"))).status);
+      expect((await fetch(toRequest("GET", "/nodes"))).status).toBe(status);
     }
   });
 });
@@ -286,7 +296,12 @@ describe("liveness and readiness", () => {
   it("H7: /healthz and /readyz need no token, and readiness is the hub's word", async () => {
     const { services } = await openTestHttp();
     let isReady = false;
-    const fetch = createHttpHandler({ table: operations, services, authenticate: () => undefined, isReady: () => isReady });
+    const fetch = createHttpHandler({
+      table: operations,
+      services,
+      authenticate: () => undefined,
+      isReady: () => isReady,
+    });
     const status = async (path: string) => (await fetch(new Request(`http://hub${path}`))).status;
     expect([await status("/healthz"), await status("/readyz")]).toEqual([200, 503]);
     isReady = true;

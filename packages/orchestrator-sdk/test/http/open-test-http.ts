@@ -1,5 +1,6 @@
 /** The HTTP handler over a test hub; the bearer token is the user's name. */
-import { createHttpHandler, type FetchHandler } from "../../src/http/handler.js";
+import { type Caller, createCaller } from "../../src/access/caller.js";
+import { createHttpHandler, type FetchHandler, type RequestName } from "../../src/http/handler.js";
 import type { OperationTable } from "../../src/operations/operation.js";
 import { operations } from "../../src/operations/table.js";
 import { openTestHub, type TestHub, type TestHubOptions } from "../operations/open-hub-services.js";
@@ -16,7 +17,7 @@ export interface CallOptions {
 /** A test hub with its HTTP handler. */
 export interface TestHttp extends TestHub {
   readonly fetch: FetchHandler;
-  readonly faults: { readonly facts: object; readonly message: string }[];
+  readonly faults: { readonly error: unknown; readonly request: RequestName }[];
   call(method: string, path: string, options?: CallOptions): Promise<Response>;
 }
 
@@ -24,9 +25,9 @@ export interface TestHttp extends TestHub {
 const USERS = new Set(["alice", "bob"]);
 
 /** Says who a request is from, by `Bearer NAME`. */
-export function authenticate(request: Request): string | undefined {
+export function authenticate(request: Request): Caller | undefined {
   const name = request.headers.get("authorization")?.replace(/^Bearer /, "") ?? "";
-  return USERS.has(name) ? name : undefined;
+  return USERS.has(name) ? createCaller(name) : undefined;
 }
 
 export async function openTestHttp(
@@ -34,9 +35,9 @@ export async function openTestHttp(
 ): Promise<TestHttp> {
   const { table = operations, closing } = options;
   const hub = await openTestHub(options);
-  const faults: { facts: object; message: string }[] = [];
-  const logger = { error: (facts: object, message: string) => void faults.push({ facts, message }) };
-  const fetch = createHttpHandler({ table, services: hub.services, authenticate, logger, closing });
+  const faults: TestHttp["faults"] = [];
+  const onFault = (error: unknown, request: RequestName) => void faults.push({ error, request });
+  const fetch = createHttpHandler({ table, services: hub.services, authenticate, onFault, closing });
   return { ...hub, fetch, faults, call: (method, path, call) => fetch(toRequest(method, path, call)) };
 }
 

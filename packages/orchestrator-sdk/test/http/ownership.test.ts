@@ -36,7 +36,7 @@ function bodyOf({ name, places }: Operation, ids: Readonly<Record<string, string
 }
 
 describe.each(all.map((operation) => [operation.name, operation] as const))("%s", (_name, operation) => {
-  it("I2: is refused with 401 without a token and with a wrong one, whatever it names", async () => {
+  it("I8: is refused with 401 without a token and with a wrong one, whatever it names", async () => {
     expect(ACCESS_MATRIX[operation.rule].anonymous).toBe("UNAUTHENTICATED");
     const { call, ids } = await openAliceThings();
     for (const path of operation.paths) {

@@ -217,7 +217,6 @@ describe("reading tokens", () => {
         /^[^.]+/,
         part({ alg: "EdDSA", typ: TOKEN_TYPE, crit: ["x"], x: 1 }),
       ),
-      "too long": `${await forge()}${"A".repeat(5000)}`,
       empty: "",
     };
     for (const [name, token] of Object.entries(forged)) {
@@ -226,6 +225,11 @@ describe("reading tokens", () => {
         refusal: { code: "UNAUTHENTICATED" },
       });
     }
+  });
+
+  it("I3: a text that is too long is refused before it is parsed", async () => {
+    const { tokens } = await setUp();
+    expect((await refusalOf(tokens.verify("A".repeat(5000))))?.message).toBe("the token is too long");
   });
 
   it.each(["sub", "exp", "iat", "jti", "epoch", "iss", "aud"])("I3: a token without %s is refused", async (claim) => {

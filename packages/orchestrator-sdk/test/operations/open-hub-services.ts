@@ -13,7 +13,7 @@ import { createInvites } from "../../src/nodes/invites.js";
 import type { HubServices } from "../../src/operations/services.js";
 import { createSessionService } from "../../src/sessions/session-service.js";
 import { createMemoryStore } from "../../src/store/memory/memory-store.js";
-import type { NodeRecord, NewTaskEvent } from "../../src/store/records.js";
+import type { NewTaskEvent, NodeRecord } from "../../src/store/records.js";
 import type { HubStore } from "../../src/store/store.js";
 import { createCancelAll } from "../../src/tasks/cancel-all.js";
 import { createTaskWriter, type TaskWriter } from "../../src/tasks/commit.js";

@@ -11,7 +11,13 @@ describe("createSessionService", () => {
     const second = await addNode(alice);
     const nodes = [{ nodeId: first }, { nodeId: second, path: "projects//demo/" }];
     const session = await services.sessions.create(alice, { name: "demo", nodes });
-    expect(session).toMatchObject({ name: "demo", ownerId: "alice", status: "active", revision: 1, parentId: undefined });
+    expect(session).toMatchObject({
+      name: "demo",
+      ownerId: "alice",
+      status: "active",
+      revision: 1,
+      parentId: undefined,
+    });
     expect(session.nodes.map(({ path }) => path)).toEqual([session.sessionId, "projects/demo"]);
     expect(await services.sessions.get(alice, session.sessionId)).toEqual(session);
   });

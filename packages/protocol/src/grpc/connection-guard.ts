@@ -5,8 +5,11 @@
  *      them, for this connection alone. So a peer can make the server hold 1 MiB a stream, and 8 MiB only on
  *      connections that carry bulk; windows are bounds, idle connections hold nothing.
  * (G2) A connection without a call within `handshakeTimeoutMs` is destroyed.
+ * (G3) `destroyAll` ends every connection, also one in its handshake. grpc-js' own `forceShutdown` forgets them when
+ *      channelz is off.
  */
-import type { Http2Server, Http2Session, ServerHttp2Session } from "node:http2";
+import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import type { Clock, Timer } from "../clock.js";
 import { type ChannelRole, WINDOW_BYTES } from "./transport-limits.js";
 
@@ -19,11 +22,17 @@ export interface ConnectionGuardOptions {
 /** The start of the user agent by which a client says what a connection is for. */
 export const USER_AGENT_PREFIX = "cortex-";
 
-/** Guards every connection of an HTTP/2 server. */
-export function guardConnections(
-  http2Server: Http2Server,
-  { handshakeTimeoutMs, clock }: ConnectionGuardOptions,
-): void {
+/** Guards the connections of a server. */
+export interface ConnectionGuard {
+  /** Guards every connection of one HTTP/2 server. */
+  watch(http2Server: Http2Server): void;
+  /** Ends every connection now (G3). */
+  destroyAll(): void;
+}
+
+/** Makes a guard; it may watch several ports. */
+export function createConnectionGuard({ handshakeTimeoutMs, clock }: ConnectionGuardOptions): ConnectionGuard {
+  const sockets = new Set<Socket>();
   const waiting = new Map<Http2Session, Timer>();
   const raised = new WeakSet<Http2Session>();
 
@@ -31,21 +40,33 @@ export function guardConnections(
     waiting.get(session)?.cancel();
     waiting.delete(session);
   };
-  http2Server.on("session", (session: ServerHttp2Session) => {
+  const whenConnected = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  };
+  const whenSession = (session: ServerHttp2Session): void => {
     session.setLocalWindowSize(WINDOW_BYTES.control);
     const silence = clock.setTimer(() => session.destroy(), handshakeTimeoutMs);
     waiting.set(session, silence);
     session.once("close", () => settle(session));
-  });
-  http2Server.on("stream", (stream, headers) => {
-    const { session } = stream;
+  };
+  const whenCalled = ({ session }: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
     if (session === undefined || session.destroyed) return;
     settle(session);
     if (raised.has(session) || roleOfUserAgent(headers["user-agent"]) !== "data") return;
     raised.add(session);
-    session.settings({ initialWindowSize: WINDOW_BYTES.data });
     session.setLocalWindowSize(WINDOW_BYTES.data);
-  });
+  };
+  return {
+    watch(http2Server) {
+      http2Server.on("connection", whenConnected);
+      http2Server.on("session", whenSession);
+      http2Server.on("stream", whenCalled);
+    },
+    destroyAll() {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }
 
 function roleOfUserAgent(userAgent: string | undefined): ChannelRole {

@@ -24,6 +24,8 @@ export function createLinkReader(stream: BatchStream, onFault: (reason: CortexEr
   let listener: FrameListener | undefined;
   let isDiscarding = false;
   limitReadAhead(stream, MAX_READ_AHEAD_MESSAGES);
+  // Until its first read, a client of grpc-js takes everything that comes and keeps it, without any bound.
+  stream.read(0);
 
   async function waitFor(handled: Promise<void>): Promise<void> {
     stream.pause();

@@ -9,7 +9,7 @@ import { type ServerOptions as GrpcOptions, Server, ServerCredentials } from "@g
 import { type Clock, systemClock } from "../clock.js";
 import { CortexError } from "../errors.js";
 import { MAX_DATA_MESSAGE_BYTES } from "../limits.js";
-import { guardConnections } from "./connection-guard.js";
+import { createConnectionGuard } from "./connection-guard.js";
 import { configureServer } from "./private-fields.js";
 import { bindService, type ServiceHandlers } from "./service-handler.js";
 import {
@@ -62,6 +62,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { tls, keepalive = DEFAULT_KEEPALIVE, clock = systemClock } = options;
   const handshakeTimeoutMs = options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS;
   const server = new Server(grpcOptions(keepalive));
+  const guard = createConnectionGuard({ handshakeTimeoutMs, clock });
   configureServer(
     server,
     {
@@ -73,14 +74,19 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         maxHeaderListSize: MAX_HEADER_BYTES,
       },
     },
-    (http2Server) => guardConnections(http2Server, { handshakeTimeoutMs, clock }),
+    guard.watch,
   );
   let closing: Promise<void> | undefined;
+
+  function forceClose(): void {
+    server.forceShutdown();
+    guard.destroyAll();
+  }
 
   function shutDown(graceMs: number): Promise<void> {
     return new Promise((resolve) => {
       const force = clock.setTimer(() => {
-        server.forceShutdown();
+        forceClose();
         resolve();
       }, graceMs);
       server.tryShutdown(() => {
@@ -100,7 +106,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       closing ??= shutDown(graceMs);
       return closing;
     },
-    forceClose: () => server.forceShutdown(),
+    forceClose,
     async [Symbol.asyncDispose]() {
       await this.close();
     },

@@ -21,9 +21,9 @@ export function intersectPolicies(node: Policy, hub: Policy): Policy {
 }
 
 function intersectNetworks(node: Policy["network"], hub: Policy["network"]): Policy["network"] {
-  if (node.mode === "none" || hub.mode === "none") return { mode: "none", allow: [] };
   if (node.mode === "open") return hub;
   if (hub.mode === "open") return node;
+  // "none" lists no host, so that nothing is left of the other's list either.
   const allow = intersectHostRules(node.allow, hub.allow);
   return { mode: "allow", allow: allow.map(({ host, ports }) => (ports ? { host, ports: [...ports] } : { host })) };
 }

@@ -60,30 +60,27 @@ describe("private fields of grpc-js and Node", () => {
     const raised = data.settings((settings) => settings.initialWindowSize === WINDOW_BYTES.data);
     expect(await data.request({ "user-agent": "cortex-data/9" })).toBe(200);
     await raised;
-    expect(data.session.state.remoteWindowSize).toBeGreaterThanOrEqual(WINDOW_BYTES.data);
+    await expect.poll(() => data.session.state.remoteWindowSize).toBeGreaterThanOrEqual(WINDOW_BYTES.data);
     const control = dispose(openRawSession(hub));
     expect(await control.request({ "user-agent": "cortex-control/9" })).toBe(200);
     expect(control.session.remoteSettings.initialWindowSize).toBe(WINDOW_BYTES.control);
-    expect(control.session.state.remoteWindowSize).toBe(WINDOW_BYTES.control);
+    await expect.poll(() => control.session.state.remoteWindowSize).toBe(WINDOW_BYTES.control);
   });
 
   it("T5: a call can be reset on the server although its peer reads nothing", async () => {
     const hub = dispose(
       await startHub({
         async taskStream(link) {
-          link.onFrames(() => {});
-          // The link's own way: an end that nobody takes is followed by a reset after the linger time.
           while (link.bufferedBytes < 1024 * 1024) {
             link.send(new Uint8Array(256 * 1024));
             await new Promise((resolve) => setImmediate(resolve));
           }
+          // An end that nobody takes is followed by a reset after the linger time.
           link.close();
-          await link.closed;
         },
       }),
     );
     const client = hub.open("control").client(AgentOrchestrator).taskStream();
-    // No listener: the client reads nothing until the server gave it up.
-    expect(await client.closed).toMatchObject({ code: expect.stringMatching(/CANCELLED|UNAVAILABLE/) });
+    expect(await client.closed).toMatchObject({ code: "CANCELLED" });
   });
 });

@@ -52,7 +52,7 @@ export function createMemoryLog<Entry>(source: Iterable<readonly [string, Sequen
       return { firstSeq, lastSeq: firstSeq + entries.length - 1 };
     },
     read: (name, afterSeq, limit) => {
-      const { firstSeq, entries } = sequences.get(name) ?? (EMPTY as Sequence<Entry>);
+      const { firstSeq, entries } = sequences.get(name) ?? EMPTY;
       const start = Math.max(0, afterSeq + 1 - firstSeq);
       return entries.slice(start, start + limit);
     },

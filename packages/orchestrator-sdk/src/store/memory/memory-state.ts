@@ -81,13 +81,13 @@ export function copyMemoryState(state: MemoryState): MemoryState {
 
 /** No changes yet. */
 export function createMemoryChanges(): MemoryChanges {
-  return { ...mapNames(TABLES, () => new Map()), ...mapNames(LOGS, () => new Map()) } as MemoryChanges;
+  return { ...mapNames(TABLES, () => new Map()), ...mapNames(LOGS, () => new Map()) };
 }
 
 /** Moves the changes of a transaction into a state. */
 export function applyMemoryChanges(state: MemoryState, changes: MemoryChanges): void {
   for (const name of namesOf(TABLES)) (state[name] as MemoryTable<unknown>).apply(changes[name]);
-  for (const name of namesOf(LOGS)) (state[name] as MemoryLog<unknown>).apply(changes[name] as LogChanges<unknown>);
+  for (const name of namesOf(LOGS)) (state[name] as MemoryLog<unknown>).apply(changes[name]);
 }
 
 /** Shows `state` through `changes`; `check` is called before each access. */
@@ -96,11 +96,16 @@ export function viewMemory(state: MemoryState, changes: MemoryChanges, check: ()
     ...mapNames(TABLES, (name) =>
       viewTable(state[name] as MemoryTable<unknown>, changes[name] as Map<string, unknown>, check),
     ),
-    ...mapNames(LOGS, (name) => viewLog(state[name] as MemoryLog<unknown>, changes[name] as LogChanges<unknown>, check)),
+    ...mapNames(LOGS, (name) =>
+      viewLog(state[name] as MemoryLog<unknown>, changes[name] as LogChanges<unknown>, check),
+    ),
   } as MemoryView;
 }
 
-function mapNames<Name extends string, T>(names: Readonly<Record<Name, true>>, make: (name: Name) => T): Record<Name, T> {
+function mapNames<Name extends string, T>(
+  names: Readonly<Record<Name, true>>,
+  make: (name: Name) => T,
+): Record<Name, T> {
   return Object.fromEntries(namesOf(names).map((name) => [name, make(name)])) as Record<Name, T>;
 }
 

@@ -59,13 +59,66 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
 }
 
 function openMemoryStore(durable: MemoryState, options: MemoryStoreOptions): MemoryStore {
+  const halves = createHalves(durable, options);
+  const queue = createSerialQueue();
+  let isClosed = false;
+  const checkOpen = (): void => {
+    if (isClosed) throw storeClosed();
+    halves.checkAlive();
+  };
+  const close = async (): Promise<void> => {
+    isClosed = true;
+    if (!halves.isCrashed()) await queue.settled();
+  };
+  return {
+    ...bind(viewMemory(halves.volatile, createMemoryChanges(), checkOpen)),
+    capabilities: { durable: false, shared: false },
+    transaction: async (work) => {
+      checkOpen();
+      return queue.run(() => runTransaction(halves, work));
+    },
+    sync: halves.sync,
+    crash: () => {
+      halves.crash();
+      return openMemoryStore(durable, options);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function runTransaction<T>(halves: Halves, work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
+  halves.checkAlive();
+  const changes = createMemoryChanges();
+  let isEnded = false;
+  const view = viewMemory(halves.volatile, changes, () => {
+    halves.checkAlive();
+    if (isEnded) throw transactionEnded();
+  });
+  const result = await work(bind(view)).finally(() => {
+    isEnded = true;
+  });
+  halves.commit(changes);
+  return result;
+}
+
+/** What is committed and what would outlive a crash; after a crash, neither changes through here. */
+interface Halves {
+  readonly volatile: MemoryState;
+  /** @throws {@link CortexError} `UNAVAILABLE` after a crash, one that happens at a step of the commit included. */
+  commit(changes: MemoryChanges): void;
+  sync(): void;
+  crash(): void;
+  isCrashed(): boolean;
+  /** @throws {@link CortexError} `UNAVAILABLE` after a crash. */
+  checkAlive(): void;
+}
+
+function createHalves(durable: MemoryState, options: MemoryStoreOptions): Halves {
   const { syncEvery = 1, onStep = () => undefined } = options;
   const volatile = copyMemoryState(durable);
   const unsynced: MemoryChanges[] = [];
-  const queue = createSerialQueue();
-  let isClosed = false;
   let isCrashed = false;
-
   const checkAlive = (): void => {
     if (isCrashed) throw storeClosed();
   };
@@ -73,54 +126,25 @@ function openMemoryStore(durable: MemoryState, options: MemoryStoreOptions): Mem
     checkAlive();
     for (const changes of unsynced.splice(0)) applyMemoryChanges(durable, changes);
   };
-  const commit = (changes: MemoryChanges): void => {
-    onStep("committing");
-    checkAlive();
-    applyMemoryChanges(volatile, changes);
-    unsynced.push(changes);
-    if (unsynced.length >= syncEvery) sync();
-    onStep("committed");
-    checkAlive();
-  };
-  const runTransaction = async <T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> => {
-    checkAlive();
-    const changes = createMemoryChanges();
-    let isEnded = false;
-    const view = viewMemory(volatile, changes, () => {
-      checkAlive();
-      if (isEnded) throw transactionEnded();
-    });
-    const result = await work(bind(view)).finally(() => {
-      isEnded = true;
-    });
-    checkAlive();
-    commit(changes);
-    return result;
-  };
-  const close = async (): Promise<void> => {
-    isClosed = true;
-    if (!isCrashed) await queue.settled();
-  };
-  const reads = bind(
-    viewMemory(volatile, createMemoryChanges(), () => {
-      if (isClosed || isCrashed) throw storeClosed();
-    }),
-  );
   return {
-    ...reads,
-    capabilities: { durable: false, shared: false },
-    transaction: async (work) => {
-      if (isClosed || isCrashed) throw storeClosed();
-      return queue.run(() => runTransaction(work));
-    },
+    volatile,
     sync,
+    checkAlive,
+    isCrashed: () => isCrashed,
     crash: () => {
       checkAlive();
       isCrashed = true;
-      return openMemoryStore(durable, options);
     },
-    close,
-    [Symbol.asyncDispose]: close,
+    commit: (changes) => {
+      checkAlive();
+      onStep("committing");
+      checkAlive();
+      applyMemoryChanges(volatile, changes);
+      unsynced.push(changes);
+      if (unsynced.length >= syncEvery) sync();
+      onStep("committed");
+      checkAlive();
+    },
   };
 }
 

@@ -4,8 +4,9 @@
  * Calls are synchronous inside; the promises are there because the tables are written for any database. Values are
  * checked before they are bound, since the driver aborts the process on a boolean and takes `undefined` for null.
  */
-import Database from "libsql";
+
 import type { CompiledQuery, QueryResult } from "kysely";
+import Database from "libsql";
 import type { Executor } from "../sql/executor.js";
 import { toSqliteStoreError } from "./sqlite-errors.js";
 

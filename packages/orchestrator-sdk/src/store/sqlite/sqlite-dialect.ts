@@ -39,7 +39,7 @@ const ADAPTER: DialectAdapter = {
 
 function createDriver(connection: SqliteConnection): Driver {
   const kyselyConnection: DatabaseConnection = {
-    executeQuery: <R>(query: CompiledQuery) => connection.executeQuery(query as CompiledQuery<R>),
+    executeQuery: <R>(query: CompiledQuery) => connection.executeQuery<R>(query),
     streamQuery: () => {
       throw new TypeError("this database is read by pages, not by streams");
     },

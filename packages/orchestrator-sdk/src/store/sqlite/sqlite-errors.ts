@@ -15,7 +15,11 @@ export function toSqliteStoreError(error: unknown, file: string): CortexError {
   if (isCortexError(error)) return error;
   const sqliteCode = codeOf(error);
   const message = error instanceof Error ? error.message : String(error);
-  const [, code, text] = CODES.find(([prefix]) => sqliteCode.startsWith(prefix)) ?? ["", "INTERNAL", "the database failed:"];
+  const [, code, text] = CODES.find(([prefix]) => sqliteCode.startsWith(prefix)) ?? [
+    "",
+    "INTERNAL",
+    "the database failed:",
+  ];
   return new CortexError(code, `${text} ${file} (${message})`, { cause: error, details: { file, sqliteCode } });
 }
 

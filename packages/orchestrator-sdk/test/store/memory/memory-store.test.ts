@@ -6,7 +6,8 @@ import { createMemoryStore, type MemoryStore, type MemoryStoreStep } from "../..
 import type { HubStore } from "../../../src/store/store.js";
 
 describe("H1: the memory store keeps the contract", () => {
-  for (const c of hubStoreConformance(async () => createMemoryStore(), { durable: false, shared: false })) it(c.name, c.run);
+  for (const c of hubStoreConformance(async () => createMemoryStore(), { durable: false, shared: false }))
+    it(c.name, c.run);
 });
 
 describe("P5: the memory store with its durable half keeps the contract of a durable store", () => {

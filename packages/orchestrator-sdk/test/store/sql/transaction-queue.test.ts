@@ -73,10 +73,9 @@ describe("H1: the transaction queue", () => {
     const queue = createTransactionQueue({ engine });
     const refused = queue.run(() => Promise.reject(new Error("already there")));
     const results = await Promise.allSettled([queue.run(say("a")), refused]);
-    expect(results.map((result) => (result.status === "rejected" ? (result.reason as Error).message : "done"))).toEqual([
-      "commit failed",
-      "commit failed",
-    ]);
+    expect(results.map((result) => (result.status === "rejected" ? (result.reason as Error).message : "done"))).toEqual(
+      ["commit failed", "commit failed"],
+    );
     expect(steps.at(-1)).toBe("rollback");
   });
 
@@ -87,10 +86,9 @@ describe("H1: the transaction queue", () => {
       queue.run(say("a")),
       queue.run(() => Promise.reject(new Error("the disk is full"))),
     ]);
-    expect(results.map((result) => (result.status === "rejected" ? (result.reason as Error).message : "done"))).toEqual([
-      "the disk is full",
-      "the disk is full",
-    ]);
+    expect(results.map((result) => (result.status === "rejected" ? (result.reason as Error).message : "done"))).toEqual(
+      ["the disk is full", "the disk is full"],
+    );
   });
 
   it("refuses calls of a work that settled, so that they cannot write into a neighbour's transaction", async () => {

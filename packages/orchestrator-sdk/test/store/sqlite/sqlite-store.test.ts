@@ -49,14 +49,14 @@ describe("H4: the SQLite file", () => {
     expect(statSync(path).size).toBe(34 * 300);
   });
 
-  it("is refused with its name when a page is damaged", async () => {
+  it("is refused with its name when one page is damaged that nothing reads at the start", async () => {
     const store = await open();
-    for (let n = 0; n < 40; n++) await insertTask(store, task(n), request({ input: "x".repeat(4000) }));
+    for (let n = 0; n < 40; n++) await insertTask(store, task(n), request({ input: "x".repeat(1500) }));
     await store.close();
     const path = fileOf.get(store)!;
-    const pageCount = Math.floor(statSync(path).size / 4096);
+    const lastPageOffset = statSync(path).size - 4096;
     const file = openSync(path, "r+");
-    for (let page = 1; page < pageCount; page += 3) writeSync(file, Buffer.alloc(64, 0x55), 0, 64, page * 4096);
+    writeSync(file, Buffer.alloc(64, 0x55), 0, 64, lastPageOffset);
     closeSync(file);
     await expect(open(path)).rejects.toMatchObject({ code: "DATA_CORRUPT", message: expect.stringContaining(path) });
   });
@@ -68,6 +68,9 @@ describe("H4: the SQLite file", () => {
     const database = new Database(path);
     database.exec("insert into kysely_migration values ('9999-later', '2999-01-01')");
     database.close();
-    await expect(open(path)).rejects.toMatchObject({ code: "NOT_SUPPORTED", message: expect.stringContaining("9999-later") });
+    await expect(open(path)).rejects.toMatchObject({
+      code: "NOT_SUPPORTED",
+      message: expect.stringContaining("9999-later"),
+    });
   });
 });

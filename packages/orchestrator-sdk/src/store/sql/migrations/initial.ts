@@ -23,7 +23,10 @@ export function initial(dialect: SqlDialect): Migration {
  *
  * Only SQLite is told; the rows of Postgres lie apart from their indexes.
  */
-function clustered<T extends CreateTableBuilder<string, string>>(table: T, dialect: SqlDialect): CreateTableBuilder<string, string> {
+function clustered<T extends CreateTableBuilder<string, string>>(
+  table: T,
+  dialect: SqlDialect,
+): CreateTableBuilder<string, string> {
   return dialect === "sqlite" ? table.modifyEnd(sql`without rowid`) : table;
 }
 

@@ -4,7 +4,7 @@
  * Migrations are modules, not files found at run time, so that a bundle holds them. Their names order them.
  */
 import { DEFAULT_MIGRATION_TABLE, type Kysely, type Migration, Migrator, sql } from "kysely";
-import { CortexError } from "@cortex-mesh/protocol";
+import { CortexError, toCortexError } from "@cortex-mesh/protocol";
 import type { SqlDialect } from "../schema.js";
 import { initial } from "./initial.js";
 
@@ -16,7 +16,7 @@ function listMigrations(dialect: SqlDialect): Record<string, Migration> {
 /**
  * Runs what was not run yet, under Kysely's migration lock.
  *
- * @throws {@link CortexError} `NOT_SUPPORTED` when a newer version wrote the database; whatever a migration throws.
+ * @throws {@link CortexError} `NOT_SUPPORTED` when a newer version wrote the database; what the database refuses.
  */
 export async function migrate<Schema>(db: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
   const migrations = listMigrations(dialect);
@@ -27,7 +27,7 @@ export async function migrate<Schema>(db: Kysely<Schema>, dialect: SqlDialect): 
   }
   const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } });
   const { error } = await migrator.migrateToLatest();
-  if (error) throw error;
+  if (error) throw toCortexError(error);
 }
 
 async function readApplied<Schema>(db: Kysely<Schema>): Promise<string[]> {

@@ -52,7 +52,11 @@ export function createOwnedRecords<R extends OwnedRecord>(
     replaced_revision: record.revision - 1,
     doc: toJsonText(record),
   });
-  const write = async (executor: Executor, query: Prepared<OwnedRow & Replacement, unknown>, record: R): Promise<void> => {
+  const write = async (
+    executor: Executor,
+    query: Prepared<OwnedRow & Replacement, unknown>,
+    record: R,
+  ): Promise<void> => {
     const { numAffectedRows } = await query(executor, encode(record));
     if (numAffectedRows !== 1n) throw revisionConflict(noun, idOf(record));
   };

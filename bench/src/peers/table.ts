@@ -1,0 +1,11 @@
+/** The peers by name; each is loaded only by its own process. */
+import type { PeerMethods } from "./peer.js";
+
+/** How each peer is made. */
+export const PEERS: Readonly<Record<string, () => Promise<PeerMethods>>> = {
+  "bare-server": async () => (await import("./bare-server.js")).createBareServer(),
+  "bare-client": async () => (await import("./bare-client.js")).createBareClient(),
+  "link-server": async () => (await import("./link-server.js")).createLinkServer(),
+  "link-client": async () => (await import("./link-client.js")).createLinkClient(),
+  "delay-proxy": async () => (await import("./delay-proxy.js")).createDelayProxy(),
+};

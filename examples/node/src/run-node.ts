@@ -1,0 +1,101 @@
+/** `cortex-node join` and `cortex-node run`: a node in the foreground until it is told to stop. */
+import { createNode, type CortexNode } from "@cortex-mesh/node-sdk";
+import { decodeInvite } from "@cortex-mesh/protocol";
+import type { Logger } from "pino";
+import { enrolNode } from "./enrol-node.js";
+import { EXIT, ExitError } from "./exit-status.js";
+import { adjustInvite, assertSameHub, isStateDirectory, prepareIdentity } from "./hub-choice.js";
+import { createLogger } from "./logger.js";
+import { print } from "./print.js";
+import { readRemembered, writeRemembered } from "./remembered.js";
+import {
+  DEFAULT_WORKSPACE_ROOT,
+  expandHome,
+  type NodeSettings,
+  readSettings,
+  type SettingsSources,
+  stateDirectoryOf,
+} from "./settings.js";
+import { watchStopSignals } from "./stop-signal.js";
+import { work } from "./work.js";
+
+/** What `join` is told. */
+export interface JoinOptions extends SettingsSources {
+  readonly invite: string;
+  /** Whether to run once it has joined. */
+  readonly isRunning: boolean;
+}
+
+/** Joins a hub; gives the exit status. */
+export async function joinHub(options: JoinOptions): Promise<number> {
+  const state = stateDirectoryOf(options);
+  const settings = readSettings(options);
+  const invite = adjustInvite(options.invite, settings);
+  return enrolAndWork({ state, settings, invite, isRunning: options.isRunning });
+}
+
+/** Runs the node that has joined; one with an invite in its configuration joins first. Gives the exit status. */
+export async function runNode(sources: SettingsSources): Promise<number> {
+  const state = stateDirectoryOf(sources);
+  const settings = readSettings({ ...sources, remembered: await readRemembered(state) });
+  const identity = await prepareIdentity(state, settings);
+  if (identity !== undefined) {
+    const { stop, logger } = begin(settings);
+    return withNode(state, settings, (node) => work({ node, state, settings, stop, logger }));
+  }
+  if (settings.invite === undefined) {
+    throw new ExitError(EXIT.badConfiguration, `${state} has not joined a hub: \`cortex-node join INVITE\`, or set hub.invite`);
+  }
+  return enrolAndWork({ state, settings, invite: adjustInvite(settings.invite, settings), isRunning: true });
+}
+
+interface Enrolling {
+  readonly state: string;
+  readonly settings: NodeSettings;
+  readonly invite: string;
+  readonly isRunning: boolean;
+}
+
+async function enrolAndWork({ state, settings: given, invite, isRunning }: Enrolling): Promise<number> {
+  const settings = { ...given, workspaceRoot: given.workspaceRoot ?? expandHome(DEFAULT_WORKSPACE_ROOT) };
+  if (isStateDirectory(state)) {
+    const identity = await prepareIdentity(state, { ...settings, hubAddress: undefined });
+    if (identity !== undefined) assertSameHub(invite, identity, state);
+  }
+  const { stop, logger } = begin(settings);
+  return withNode(state, settings, async (node) => {
+    const isEnrolled = await enrolNode(node, { invite, maxRetries: settings.maxRetries, logger, signal: stop });
+    if (!isEnrolled) return EXIT.ok;
+    await writeRemembered(state, settings);
+    if (isRunning) return work({ node, state, settings, stop, logger });
+    const hub = decodeInvite(invite).address;
+    print({ event: "joined", nodeId: node.nodeId, hub }, `joined ${hub} as ${node.nodeId ?? ""}`);
+    return EXIT.ok;
+  });
+}
+
+function begin(settings: NodeSettings): { readonly stop: AbortSignal; readonly logger: Logger } {
+  const stop = watchStopSignals();
+  const logger = createLogger(settings.logLevel ?? "info");
+  for (const variable of settings.unknownVariables) {
+    logger.warn({ variable }, "an environment variable looks like a setting and is none");
+  }
+  return { stop, logger };
+}
+
+async function withNode(state: string, settings: NodeSettings, use: (node: CortexNode) => Promise<number>): Promise<number> {
+  const node = await createNode({
+    stateDirectory: state,
+    workspaceRoot: settings.workspaceRoot,
+    name: settings.name,
+    labels: settings.labels,
+    maxTasks: settings.maxTasks,
+    drainGraceMs: settings.drainGraceMs,
+    maxRetries: settings.maxRetries,
+  });
+  try {
+    return await use(node);
+  } finally {
+    await node.close();
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * The node of Cortex: dials a hub, verifies what it is asked, runs it and reports.
+ *
+ * @packageDocumentation
+ */
+export type { EnrolTransport } from "./link/enrol.js";
+export type { HubDial, HubTransport } from "./link/transport.js";
+export { createNodeCore, type DrainRequestOptions, type NodeCore } from "./node/core.js";
+export type { MachineFacts, NodeCoreEvents, NodeCoreOptions } from "./node/core-options.js";
+export { type CortexNode, createNode, type NodeEvents, type NodeOptions, type RunOptions } from "./node.js";
+export { createSpool, type Spool, type SpooledLog, type SpoolOptions } from "./runner/spool.js";
+export type { ProcessExit, ProcessSpec, RunningProcess, SandboxDriver } from "./sandbox/driver.js";
+export { createNoneDriver, type NoneDriverOptions } from "./sandbox/drivers/none.js";
+export { type IsolationLevel, type IsolationReport, ISOLATION_LEVELS } from "./sandbox/report.js";
+export { echo, echoSkill } from "./skills/echo.js";
+export type { NodeSkill, OutputStream, SkillInputSink, SkillRequest, StartedSkill } from "./skills/node-skill.js";
+export { shell, shellSkill } from "./skills/shell.js";
+export { type NodeIdentity, readIdentity, type StoredGrantKey, writeIdentity } from "./state/identity.js";
+export { createMemoryState, type MemoryState } from "./state/memory-state.js";
+export type { AttemptRecord, AttemptState, NodeState, SettingName, StateTransaction } from "./state/node-state.js";
+export { openSqliteState } from "./state/sqlite-state.js";
+export { openStateDirectory, type StateDirectory } from "./state/state-directory.js";

@@ -1,0 +1,209 @@
+/**
+ * A node on this machine: state on disk, hub over gRPC, processes of the system.
+ */
+import { randomBytes } from "node:crypto";
+import { EventEmitter } from "node:events";
+import { mkdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { ulid } from "ulid";
+import { type Clock, CortexError, decodeInvite, systemClock } from "@cortex-mesh/protocol";
+import { createCapabilitySource } from "./health/capabilities.js";
+import { createHealthMeter } from "./health/figures.js";
+import { enrol } from "./link/enrol.js";
+import { grpcDial, openGrpcEnrolment } from "./link/grpc-transport.js";
+import { createNodeCore, type NodeCore } from "./node/core.js";
+import type { NodeCoreEvents } from "./node/core-options.js";
+import { machineFacts } from "./node/machine.js";
+import type { CortexNode, NodeEmitter, NodeOptions, RunOptions } from "./node/node-options.js";
+import { createSpool, type Spool } from "./runner/spool.js";
+import { cleanPath } from "./sandbox/environment.js";
+import { createNoneDriver } from "./sandbox/drivers/none.js";
+import { sweepMarked } from "./sandbox/process-tree.js";
+import { echo } from "./skills/echo.js";
+import { shell } from "./skills/shell.js";
+import { type NodeIdentity, readIdentity } from "./state/identity.js";
+import { openStateDirectory, type StateDirectory } from "./state/state-directory.js";
+
+export type { CortexNode, NodeEvents, NodeOptions, RunOptions } from "./node/node-options.js";
+
+/**
+ * Opens a node over its state directory.
+ *
+ * @throws {@link CortexError} `STATE_IN_USE` when another process uses the directory or it cannot be written.
+ *
+ * @example
+ * ```ts
+ * const node = await createNode({ stateDirectory: "state", workspaceRoot: "workspaces" });
+ * await node.run({ invite, signal });
+ * ```
+ */
+export async function createNode(options: NodeOptions): Promise<CortexNode> {
+  const directory = openStateDirectory(options.stateDirectory);
+  try {
+    const identity = await readIdentity(directory.state);
+    return assembleNode({ options, directory, identity, clock: options.clock ?? systemClock });
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+}
+
+const KEEP_ALIVE_MS = 2 ** 30;
+
+interface NodeBase {
+  readonly options: NodeOptions;
+  readonly directory: StateDirectory;
+  readonly identity: NodeIdentity | undefined;
+  readonly clock: Clock;
+}
+
+function assembleNode(base: NodeBase): CortexNode {
+  const { options, directory, clock } = base;
+  const emitter = new EventEmitter() as NodeEmitter;
+  const isClosed = new AbortController();
+  let { identity } = base;
+  let core: NodeCore | undefined;
+  let spool: Spool | undefined;
+  let starting: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
+  let settleClosed: (error: CortexError | undefined) => void = () => {};
+  const closed = new Promise<CortexError | undefined>((resolveClosed) => {
+    settleClosed = resolveClosed;
+  });
+
+  async function start(): Promise<void> {
+    assertOpen(isClosed.signal);
+    if (identity === undefined) throw new CortexError("UNAUTHENTICATED", "the node is not enrolled; it needs an invite");
+    const placed = { ...identity, workspaceRoot: resolve(options.workspaceRoot ?? identity.workspaceRoot) };
+    spool = createSpool({ directory: directory.spoolPath, clock });
+    const events = toEvents(emitter, placed, (graceMs) => void drain({ graceMs }).then(() => close()));
+    core = openCore({ ...base, identity: placed }, spool, events);
+    await core.start();
+    void core.ended.then((error) => end(error));
+  }
+
+  async function drain(request: { readonly graceMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
+    await core?.drain({ graceMs: request.graceMs ?? options.drainGraceMs, signal: request.signal });
+  }
+
+  async function end(error: CortexError | undefined): Promise<void> {
+    await core?.close();
+    await spool?.close().catch(() => {
+      // What could not be flushed is what a crash would lose; the next start says so.
+    });
+    await directory.close();
+    settleClosed(error);
+    emitter.emit("stopped", { error });
+  }
+
+  async function close(): Promise<void> {
+    isClosed.abort();
+    await starting?.catch(() => {});
+    if (core === undefined) return await end(undefined);
+    await core.close();
+    await closed;
+  }
+
+  async function enrolNode(text: string): Promise<{ nodeId: NodeIdentity["nodeId"] }> {
+    assertOpen(isClosed.signal);
+    const { key, state } = directory;
+    const workspaceRoot = resolve(options.workspaceRoot ?? "workspaces");
+    const nodeName = options.name ?? hostname();
+    identity = await enrol({ invite: decodeInvite(text), open: openGrpcEnrolment, key, state, clock, nodeName, workspaceRoot });
+    return { nodeId: identity.nodeId };
+  }
+
+  const startOnce = (): Promise<void> => (starting ??= start());
+  const closeOnce = (): Promise<void> => (closing ??= close());
+  const node: CortexNode = {
+    get nodeId() {
+      return identity?.nodeId;
+    },
+    enrol: enrolNode,
+    start: startOnce,
+    drain,
+    close: closeOnce,
+    closed,
+    run: (request = {}) => run(node, request),
+    on: (event, listener) => void emitter.on(event, listener),
+    off: (event, listener) => void emitter.off(event, listener),
+    [Symbol.asyncDispose]: closeOnce,
+  };
+  return node;
+}
+
+/** Works until the signal, then drains; whatever happens, the node is closed afterwards. */
+async function run(node: CortexNode, { invite, signal }: RunOptions): Promise<void> {
+  const onAbort = (): void => void node.drain().then(() => node.close());
+  // Timers of the clock keep no process alive; a run does, also while the hub cannot be reached.
+  const keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
+  try {
+    if (node.nodeId === undefined && invite !== undefined) await node.enrol(invite);
+    if (signal?.aborted) return;
+    await node.start();
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener("abort", onAbort, { once: true });
+    const error = await node.closed;
+    if (error !== undefined) throw error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    clearInterval(keepAlive);
+    await node.close();
+  }
+}
+
+function openCore(base: NodeBase & { readonly identity: NodeIdentity }, spool: Spool, events: NodeCoreEvents): NodeCore {
+  const { options, directory, identity, clock } = base;
+  const { workspaceRoot, nodeId } = identity;
+  mkdirSync(workspaceRoot, { recursive: true, mode: 0o700 });
+  const env = { PATH: cleanPath(process.env["PATH"] ?? "") };
+  const capabilities = createCapabilitySource({ workspaceRoot, env, sandboxes: ["none"], clock });
+  void capabilities.refresh().catch(() => {
+    // What could not be found out is left out; the base is known.
+  });
+  const meter = createHealthMeter({ workspaceRoot, clock });
+  const dial = options.dial?.(identity) ?? grpcDial(identity);
+  return createNodeCore({
+    identity,
+    key: directory.key,
+    state: directory.state,
+    spool,
+    skills: options.skills ?? [shell(), echo()],
+    drivers: new Map([["none", createNoneDriver({ nodeId, clock })]]),
+    dial,
+    clock,
+    random: Math.random,
+    randomBytes: (sizeBytes) => Uint8Array.from(randomBytes(sizeBytes)),
+    bootId: ulid(),
+    machine: machineFacts(capabilities, meter, ["none"]),
+    hostEnv: process.env,
+    sweep: () => sweepMarked({ nodeId }, clock),
+    events,
+    labels: options.labels,
+    maxTasks: options.maxTasks,
+    defaultLevel: options.sandboxLevel,
+    maxOutputBytes: options.maxOutputBytes,
+    maxRetries: options.maxRetries,
+  });
+}
+
+function toEvents(
+  emitter: NodeEmitter,
+  identity: NodeIdentity,
+  onDrainRequested: (graceMs: number) => void,
+): NodeCoreEvents {
+  const { nodeId, address } = identity;
+  return {
+    online: () => void emitter.emit("online", { nodeId, hub: address }),
+    offline: (reason) => void emitter.emit("offline", { reason }),
+    connectFailed: (error, waitMs) => void emitter.emit("connectFailed", { error, waitMs }),
+    draining: (graceMs) => void emitter.emit("draining", { graceMs }),
+    drainRequested: onDrainRequested,
+    refused: (error) => void emitter.emit("refused", { error }),
+  };
+}
+
+function assertOpen(signal: AbortSignal): void {
+  if (signal.aborted) throw new CortexError("UNAVAILABLE", "the node is closed");
+}
