@@ -1,5 +1,5 @@
 /** `cortex-node join` and `cortex-node run`: a node in the foreground until it is told to stop. */
-import { createNode, type CortexNode } from "@cortex-mesh/node-sdk";
+import { type CortexNode, createNode } from "@cortex-mesh/node-sdk";
 import { decodeInvite } from "@cortex-mesh/protocol";
 import type { Logger } from "pino";
 import { enrolNode } from "./enrol-node.js";
@@ -16,7 +16,7 @@ import {
   type SettingsSources,
   stateDirectoryOf,
 } from "./settings.js";
-import { watchStopSignals } from "./stop-signal.js";
+import { type StopSignals, watchStopSignals } from "./stop-signal.js";
 import { work } from "./work.js";
 
 /** What `join` is told. */
@@ -40,8 +40,8 @@ export async function runNode(sources: SettingsSources): Promise<number> {
   const settings = readSettings({ ...sources, remembered: await readRemembered(state) });
   const identity = await prepareIdentity(state, settings);
   if (identity !== undefined) {
-    const { stop, logger } = begin(settings);
-    return withNode(state, settings, (node) => work({ node, state, settings, stop, logger }));
+    const begun = begin(settings);
+    return withNode(state, settings, (node) => work({ node, state, ...begun }));
   }
   if (settings.invite === undefined) {
     throw new ExitError(EXIT.badConfiguration, `${state} has not joined a hub: \`cortex-node join INVITE\`, or set hub.invite`);
@@ -62,25 +62,25 @@ async function enrolAndWork({ state, settings: given, invite, isRunning }: Enrol
     const identity = await prepareIdentity(state, { ...settings, hubAddress: undefined });
     if (identity !== undefined) assertSameHub(invite, identity, state);
   }
-  const { stop, logger } = begin(settings);
+  const { signals, logger } = begin(settings);
   return withNode(state, settings, async (node) => {
-    const isEnrolled = await enrolNode(node, { invite, maxRetries: settings.maxRetries, logger, signal: stop });
+    const isEnrolled = await enrolNode(node, { invite, maxRetries: settings.maxRetries, logger, signal: signals.stop });
     if (!isEnrolled) return EXIT.ok;
     await writeRemembered(state, settings);
-    if (isRunning) return work({ node, state, settings, stop, logger });
+    if (isRunning) return work({ node, state, signals, logger });
     const hub = decodeInvite(invite).address;
     print({ event: "joined", nodeId: node.nodeId, hub }, `joined ${hub} as ${node.nodeId ?? ""}`);
     return EXIT.ok;
   });
 }
 
-function begin(settings: NodeSettings): { readonly stop: AbortSignal; readonly logger: Logger } {
-  const stop = watchStopSignals();
+function begin(settings: NodeSettings): { readonly signals: StopSignals; readonly logger: Logger } {
+  const signals = watchStopSignals();
   const logger = createLogger(settings.logLevel ?? "info");
   for (const variable of settings.unknownVariables) {
     logger.warn({ variable }, "an environment variable looks like a setting and is none");
   }
-  return { stop, logger };
+  return { signals, logger };
 }
 
 async function withNode(state: string, settings: NodeSettings, use: (node: CortexNode) => Promise<number>): Promise<number> {

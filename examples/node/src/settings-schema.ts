@@ -52,7 +52,7 @@ export const UNSUPPORTED_KEYS: Readonly<Record<string, unknown>> = {
   skills: undefined,
 };
 
-const fromText = (schema: z.ZodType<number>) =>
+const fromText = (schema: z.ZodNumber) =>
   z.string().regex(/^\d{1,10}$/, "is not a whole number").transform(Number).pipe(schema);
 
 /** `key=value,key=value` */

@@ -1,20 +1,18 @@
 /** The working life of an enrolled node: what it tells, what it is asked, and how it ends. */
 import type { CortexNode } from "@cortex-mesh/node-sdk";
-import type { CortexError } from "@cortex-mesh/protocol";
-import { CORTEX_VERSION } from "@cortex-mesh/protocol";
+import { CORTEX_VERSION, type CortexError } from "@cortex-mesh/protocol";
 import type { Logger } from "pino";
 import { type ControlServer, serveControlSocket } from "./control-server.js";
 import { describeError, EXIT, exitStatusOf } from "./exit-status.js";
 import { print } from "./print.js";
-import type { NodeSettings } from "./settings.js";
+import type { StopSignals } from "./stop-signal.js";
 
 /** What {@link work} needs. */
 export interface WorkOptions {
   readonly node: CortexNode;
   readonly state: string;
-  readonly settings: NodeSettings;
-  /** Ends the work with a drain. */
-  readonly stop: AbortSignal;
+  /** The first ends the work with a drain, the second without. */
+  readonly signals: StopSignals;
   readonly logger: Logger;
 }
 
@@ -32,7 +30,8 @@ export interface NodeStatus {
 }
 
 /** Works until it is told to stop or the hub refuses; gives the exit status. */
-export async function work({ node, state, stop, logger }: WorkOptions): Promise<number> {
+export async function work({ node, state, signals, logger }: WorkOptions): Promise<number> {
+  const { stop } = signals;
   const report = followNode(node, logger);
   let draining: Promise<void> | undefined;
   const drain = (): Promise<void> => (draining ??= node.drain().finally(() => node.close()));
@@ -48,6 +47,7 @@ export async function work({ node, state, stop, logger }: WorkOptions): Promise<
         return { status: "stopped" };
       },
     });
+    signals.onSecond(() => node.close());
     await node.start();
     if (stop.aborted) onStop();
     else stop.addEventListener("abort", onStop, { once: true });

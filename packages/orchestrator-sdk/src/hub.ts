@@ -15,9 +15,9 @@ import type { GrpcServer } from "@cortex-mesh/protocol/grpc";
 import { createCaller } from "./access/caller.js";
 import { createHttpHandler, type FetchHandler } from "./http/handler.js";
 import { type HttpServer, serveHttp } from "./http/serve.js";
-import { createHubParts, type HubParts } from "./hub-parts.js";
+import { openHubCore } from "./hub-core.js";
+import type { HubParts } from "./hub-parts.js";
 import { createLinkServer } from "./link/serve.js";
-import { openAuthority } from "./nodes/authority.js";
 import { openCertificates } from "./nodes/certificates.js";
 import { type Api, createApi } from "./operations/api.js";
 import type { OperationTable } from "./operations/operation.js";
@@ -25,7 +25,6 @@ import { type Operations, operations } from "./operations/table.js";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.js";
 import type { HubStore } from "./store/store.js";
 import type { DeadlineOptions } from "./tasks/deadlines.js";
-import { openOutputFiles } from "./tasks/output-files.js";
 
 /** Where a hub writes what happens; a `pino` logger fits. Nothing secret is ever handed to it. */
 export interface HubLogger {
@@ -108,41 +107,40 @@ async function start<Extra extends OperationTable>(options: HubOptions<Extra>, u
   const store = options.store ?? (await openSqliteStore({ path: join(data, DATABASE_FILE) }));
   // A store that was passed in belongs to its owner.
   if (options.store === undefined) undo.push(() => store.close());
-  const authority = await openAuthority({ store, ids });
-  const certificates = await openCertificates({ directory: join(data, "ca"), hubId: authority.hubId, clock });
-  const files = await openOutputFiles(join(data, "output"));
-  undo.push(() => files.close());
-
   let grpcAddress = "";
-  const parts = createHubParts({
+  let tls = { certPem: "", keyPem: "" };
+  const core = await openHubCore({
     store,
-    files,
-    authority,
+    outputDirectory: join(data, "output"),
     clock,
     ids,
     logger,
-    caPem: certificates.caPem,
-    endpoint: () => ({ address: options.advertise ?? grpcAddress, caFingerprint: certificates.caFingerprint }),
     deadlines: options.deadlines,
+    locate: async ({ hubId }) => {
+      const certificates = await openCertificates({ directory: join(data, "ca"), hubId, clock });
+      const { caPem, caFingerprint, keyPem } = certificates;
+      tls = { certPem: certificates.chainPem, keyPem };
+      return { caPem, endpoint: () => ({ address: options.advertise ?? grpcAddress, caFingerprint }) };
+    },
   });
-  undo.push(() => parts.close());
-  await parts.start();
-  const server = createLinkServer({ ...parts, tls: { certPem: certificates.chainPem, keyPem: certificates.keyPem } });
+  undo.push(() => core.close());
+  await core.start();
+  const server = createLinkServer({ ...core, tls });
   undo.push(() => server.forceClose());
   const grpcHost = hostOf(options.grpc);
   grpcAddress = `${grpcHost.host}:${await server.listen(`${grpcHost.host}:${grpcHost.port}`)}`;
 
   const table = { ...operations, ...options.operations } as Operations & Extra;
   const closing = new AbortController();
-  const fetch = createFetch(options, { table, parts, closing: closing.signal, logger });
+  const fetch = createFetch(options, { table, parts: core, closing: closing.signal, logger });
   const http = options.http === undefined ? undefined : await serveApi(fetch, options);
-  const close = closeOnce({ closing, http, server, parts, store: options.store === undefined ? store : undefined });
+  const close = closeOnce({ closing, http, server, parts: core, store: options.store === undefined ? store : undefined });
   return {
-    hubId: authority.hubId,
+    hubId: core.authority.hubId,
     httpUrl: http?.url,
     grpcAddress,
     store,
-    as: (userId, { groups } = {}) => createApi(table, parts.services, createCaller(userId, groups)),
+    as: (userId, { groups } = {}) => createApi(table, core.services, createCaller(userId, groups)),
     fetch,
     close,
     [Symbol.asyncDispose]: close,

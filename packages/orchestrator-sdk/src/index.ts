@@ -7,6 +7,7 @@ export type { AccessRule } from "./access/matrix.js";
 export type { Caller } from "./access/caller.js";
 export type { FetchHandler } from "./http/handler.js";
 export { type HttpServer, type ServeHttpOptions, serveHttp, serveSocket } from "./http/serve.js";
+export { type HubCore, type HubCoreOptions, openHubCore } from "./hub-core.js";
 export { createHub, type HostUser, type Hub, type HubLogger, type HubOptions } from "./hub.js";
 export type { Api, CallArguments, CallOptions, CallResult } from "./operations/api.js";
 export {
@@ -23,5 +24,7 @@ export {
 } from "./operations/operation.js";
 export type { HubServices } from "./operations/services.js";
 export { type Operations, operations } from "./operations/table.js";
+export type { NodeCredentials, NodeGateway } from "./link/gateway.js";
+export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from "./store/memory/memory-store.js";
 export type { HubStore } from "./store/store.js";
 export { openSqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite-store.js";

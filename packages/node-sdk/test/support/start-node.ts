@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CortexError } from "@cortex-mesh/protocol";
+import { CortexError } from "@cortex-mesh/protocol";
 import { createVirtualClock, type VirtualClock } from "@cortex-mesh/testing";
 import { createNodeCore, type NodeCore } from "../../src/node/core.js";
 import type { NodeCoreOptions } from "../../src/node/core-options.js";
@@ -43,6 +43,7 @@ export async function startNode(options: Partial<NodeCoreOptions> = {}): Promise
 
   function boot(): { readonly core: NodeCore; readonly spool: Spool } {
     boots += 1;
+    const number = boots;
     const spool = createSpool({ directory: join(directory, "spool"), clock });
     const core = createNodeCore({
       identity: hub.identity,
@@ -51,7 +52,10 @@ export async function startNode(options: Partial<NodeCoreOptions> = {}): Promise
       spool,
       skills: [probe.skill, shell(), echo()],
       drivers: new Map([["none", createNoneDriver({ nodeId: NODE_ID })]]),
-      dial: hub.dial,
+      dial() {
+        if (number !== boots) throw new CortexError("UNAVAILABLE", "this process is gone");
+        return hub.dial();
+      },
       clock,
       random: () => 0.5,
       randomBytes: (sizeBytes) => Uint8Array.from({ length: sizeBytes }, (_, at) => (at + boots) & 0xff),

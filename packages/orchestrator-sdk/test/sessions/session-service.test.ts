@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { systemIds } from "@cortex-mesh/protocol";
 import { createCaller } from "../../src/access/caller.js";
-import { MAX_SESSION_NODES } from "../../src/sessions/session-service.js";
+import { MAX_SESSION_NODES } from "../../src/sessions/session-nodes.js";
 import { alice, bob, openTestHub } from "../operations/open-hub-services.js";
 
 describe("createSessionService", () => {

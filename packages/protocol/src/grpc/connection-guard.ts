@@ -55,6 +55,7 @@ export function createConnectionGuard({ handshakeTimeoutMs, clock }: ConnectionG
     settle(session);
     if (raised.has(session) || roleOfUserAgent(headers["user-agent"]) !== "data") return;
     raised.add(session);
+    session.settings({ initialWindowSize: WINDOW_BYTES.data });
     session.setLocalWindowSize(WINDOW_BYTES.data);
   };
   return {

@@ -38,7 +38,7 @@ export function createLinkWriter(limits: LinkLimits, writeBatch: WriteBatch): Li
   let isFlushScheduled = false;
   let isStopped = false;
   let onWritten: (() => void) | undefined;
-  let waiters: (() => void)[] = [];
+  const waiters: (() => void)[] = [];
   const hasRoom = (): boolean => outbox.sizeBytes + inFlight.bytes <= limits.flushBytes;
 
   function write(onlyFull: boolean): void {
@@ -63,9 +63,7 @@ export function createLinkWriter(limits: LinkLimits, writeBatch: WriteBatch): Li
   }
 
   function wakeWaiters(): void {
-    const woken = waiters;
-    waiters = [];
-    for (const wake of woken) wake();
+    for (const wake of waiters.splice(0)) wake();
   }
 
   return {

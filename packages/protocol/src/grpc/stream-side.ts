@@ -81,11 +81,8 @@ function openServerSide(
     isFinished = true;
   });
   stream.on("cancelled", whenCancelled);
-  stream.on("end", () => {
-    afterTurns(TURNS_FROM_END_TO_CANCELLED, () => {
-      if (!stream.cancelled) events.ended();
-    });
-  });
+  // When the connection is lost, `cancelled` follows in the same turn.
+  stream.on("end", () => setImmediate(() => events.ended()));
   if (stream.cancelled) queueMicrotask(whenCancelled);
   return {
     finish: () => stream.end(),
@@ -94,16 +91,6 @@ function openServerSide(
     },
     reset: () => resetServerStream(stream),
   };
-}
-
-/** Turns of the event loop in which `cancelled` follows `end` when the connection is lost; one was seen. */
-const TURNS_FROM_END_TO_CANCELLED = 3;
-
-function afterTurns(turns: number, run: () => void): void {
-  setImmediate(() => {
-    if (turns <= 1) run();
-    else afterTurns(turns - 1, run);
-  });
 }
 
 function isStatus(error: Error): error is Error & StatusObject {

@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { connect } from "node:net";
+import { Client, credentials, type ServiceError } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
 import { CortexError, type CortexErrorCode } from "../../src/errors.js";
 import { AgentOrchestrator } from "../../src/gen/index.js";
+import { fromServiceError } from "../../src/grpc/status.js";
 import { WINDOW_BYTES } from "../../src/grpc/transport-limits.js";
 import type { Link } from "../../src/link.js";
 import { makeCertificates } from "./support/make-certificates.js";
@@ -126,6 +128,32 @@ describe("grpc server: calls", () => {
       code: "CANCELLED",
     });
     expect(await Promise.all(ended)).toHaveLength(2);
+  });
+
+  it("T5: a message that is no batch of frames closes the link on both sides with BAD_REQUEST", async () => {
+    let accept = (_link: Link): void => {};
+    const accepted = new Promise<Link>((resolve) => {
+      accept = resolve;
+    });
+    const hub = dispose(
+      await startHub({
+        taskStream(link) {
+          link.onFrames(() => {});
+          accept(link);
+        },
+      }),
+    );
+    const trust = credentials.createSsl(Buffer.from(hub.certificates.caPem));
+    const peer = new Client(`127.0.0.1:${hub.port}`, trust, { "grpc.ssl_target_name_override": HUB_NAME });
+    const path = "/cortex.agent.v1.AgentOrchestrator/TaskStream";
+    const asIs = (bytes: Buffer): Buffer => bytes;
+    const stream = peer.makeBidiStreamRequest(path, asIs, asIs);
+    stream.resume();
+    stream.write(Buffer.from([0x0a, 0x05, 0x01]));
+    const [error] = (await once(stream, "error").catch((thrown: unknown) => [thrown])) as [ServiceError];
+    expect(fromServiceError(error).code).toBe("BAD_REQUEST");
+    expect(await (await accepted).closed).toMatchObject({ code: "BAD_REQUEST" });
+    peer.close();
   });
 
   it("T1: bulk is refused on a control channel before anything is sent", async () => {

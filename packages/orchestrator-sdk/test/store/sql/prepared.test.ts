@@ -57,7 +57,7 @@ describe("H1: prepared queries", () => {
         const { rows } = await connection.executeQuery<{ detail: string }>({
           ...query,
           sql: `explain query plan ${query.sql}`,
-        } as never);
+        });
         plans.push(...rows.map(({ detail }) => detail));
         return { rows: [] };
       },

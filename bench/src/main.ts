@@ -1,0 +1,32 @@
+/**
+ * The benchmark: `npm run bench -- [--row NAME]… [--quick]`.
+ *
+ * A run of every row at full size writes `docs/proof/benchmarks.json` and, from it, `docs/benchmarks.md`; any other run
+ * only prints. The processes that take part in a row are this program again, as `peer NAME`.
+ */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readArguments } from "./arguments.js";
+import { servePeer } from "./peers/peer.js";
+import { PEERS } from "./peers/table.js";
+import { ROWS } from "./rows/table.js";
+import { runRows } from "./run.js";
+
+const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const EXIT_USAGE = 64;
+
+const [role, name, ...others] = process.argv.slice(2);
+const makePeer = role === "peer" && name !== undefined && others.length === 0 ? PEERS[name] : undefined;
+if (makePeer !== undefined) servePeer(await makePeer());
+else process.exitCode = await runFromArguments();
+
+async function runFromArguments(): Promise<number> {
+  const known = ROWS.map((row) => row.name);
+  try {
+    readArguments(process.argv.slice(2), known);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    return EXIT_USAGE;
+  }
+  return runRows(ROWS, readArguments(process.argv.slice(2), known), ROOT);
+}

@@ -1,0 +1,30 @@
+/** Row: one small message to the peer and back on an open stream, one at a time. */
+import { openBarePair, openLinkPair } from "../peers/pairs.js";
+import { sampleInTurn } from "../sampling.js";
+import type { Measurement, Row, RunOptions } from "../row.js";
+
+/** A ping is a few bytes on the wire; the floor carries as many. */
+const PING_BYTES = 10;
+
+/** The row. */
+export const controlRoundTrip: Row = {
+  name: "control-round-trip",
+  what: "control round trip: an unsigned ping over a link on TaskStream, encoded and decoded, TLS",
+  floor: "bare grpc-js bidirectional echo of as many bytes, TLS",
+  bar: { kind: "atMost", ratio: 1.3 },
+  measure,
+};
+
+async function measure({ isQuick }: RunOptions): Promise<readonly Measurement[]> {
+  await using bare = await openBarePair({ isTuned: false });
+  await using link = await openLinkPair({ role: "control" });
+  const options = { count: isQuick ? 500 : 3000, sizeBytes: PING_BYTES };
+  const samples = await sampleInTurn(
+    {
+      floor: () => bare.client.call("roundTrips", options),
+      subject: () => link.client.call("roundTrips", options),
+    },
+    { warmUp: 2, rounds: isQuick ? 5 : 15 },
+  );
+  return [{ label: "p50", unit: "us", ...samples, facts: { roundTripsASample: options.count, messageBytes: PING_BYTES } }];
+}

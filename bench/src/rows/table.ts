@@ -1,0 +1,8 @@
+/** The rows, in the order in which they run. */
+import type { Row } from "../row.js";
+import { controlRoundTrip } from "./control-round-trip.js";
+import { longLink } from "./long-link.js";
+import { smallFrames } from "./small-frames.js";
+
+/** All of them. */
+export const ROWS: readonly Row[] = [controlRoundTrip, smallFrames, longLink];

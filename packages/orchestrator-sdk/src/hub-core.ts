@@ -1,0 +1,44 @@
+/**
+ * The core of a hub: everything but its sockets. Runs on a store, a directory for output, a clock and links, and so serves a
+ * hub in production and one in a test that moves time by hand.
+ */
+import type { Clock, IdSource } from "@cortex-mesh/protocol";
+import { createCaller } from "./access/caller.js";
+import { createHubParts, type HubParts } from "./hub-parts.js";
+import type { HubLogger } from "./hub.js";
+import { type HubAuthority, openAuthority } from "./nodes/authority.js";
+import type { HubEndpoint } from "./nodes/invites.js";
+import { type Api, createApi } from "./operations/api.js";
+import { type Operations, operations } from "./operations/table.js";
+import type { HubStore } from "./store/store.js";
+import type { DeadlineOptions } from "./tasks/deadlines.js";
+import { openOutputFiles } from "./tasks/output-files.js";
+
+/** What a core is made of. */
+export interface HubCoreOptions {
+  readonly store: HubStore;
+  /** Where the bytes of task output go. */
+  readonly outputDirectory: string;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly logger: HubLogger;
+  /** Makes what depends on the hub's id, once it is known: where nodes find it, and which CA they pin. */
+  readonly locate: (authority: HubAuthority) => Promise<{ readonly caPem: string | undefined; readonly endpoint: () => HubEndpoint }>;
+  readonly deadlines?: DeadlineOptions | undefined;
+}
+
+/** A hub without sockets. */
+export interface HubCore extends HubParts {
+  readonly authority: HubAuthority;
+  /** The API as one user. */
+  as(userId: string): Api<Operations>;
+}
+
+/** Opens a core; `start` takes up what the store says is unfinished. */
+export async function openHubCore(options: HubCoreOptions): Promise<HubCore> {
+  const authority = await openAuthority(options);
+  const { caPem, endpoint } = await options.locate(authority);
+  const files = await openOutputFiles(options.outputDirectory);
+  const parts = createHubParts({ ...options, authority, files, caPem, endpoint });
+  return { ...parts, authority, as: (userId) => createApi(operations, parts.services, createCaller(userId)) };
+}
