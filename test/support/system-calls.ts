@@ -14,10 +14,10 @@ export interface SystemCall {
 
 /** A signed grant is larger than this on the wire, and nothing else that the hub sends meanwhile is. */
 const MIN_GRANT_BYTES = 400;
-/** Started, result and log records are larger than this; pings and acknowledgements of the transport are smaller. */
-const MIN_REPORT_BYTES = 110;
-/** An acknowledgement of ours is larger than this, a ping of the transport smaller. */
-const MIN_ACK_BYTES = 60;
+/** Reports of a start and of an end are larger than this; heartbeats are smaller. */
+const MIN_REPORT_BYTES = 150;
+/** A record or an acknowledgement is larger than this; what the transport sends on its own is smaller. */
+const MIN_FRAME_BYTES = 60;
 
 const LINE = /^\d+\s+[\d.]+ (\w+)\((.*)$/;
 
@@ -92,9 +92,9 @@ export function hubPromises(calls: readonly SystemCall[]): DiskPromise[] {
   const isReport = ({ kind, bytes, socket }: SystemCall): boolean => kind === "receive" && bytes >= MIN_REPORT_BYTES && socket === control;
   const started = find(calls, grant, "the start report", isReport);
   const result = find(calls, started, "the result", isReport);
-  const isAck = (socket: string | undefined) => (call: SystemCall) => call.kind === "send" && call.bytes >= MIN_ACK_BYTES && call.socket === socket;
+  const isAck = (socket: string | undefined) => (call: SystemCall) => call.kind === "send" && call.bytes >= MIN_FRAME_BYTES && call.socket === socket;
   const resultAck = find(calls, result, "the result's acknowledgement", isAck(control));
-  const log = find(calls, grant, "the output", ({ kind, bytes, socket }) => kind === "receive" && bytes >= MIN_REPORT_BYTES && socket !== control);
+  const log = find(calls, grant, "the output", ({ kind, bytes, socket }) => kind === "receive" && bytes >= MIN_FRAME_BYTES && socket !== control);
   const logAck = find(calls, log, "the output's acknowledgement", isAck(calls[log]?.socket));
   return [
     { promise: "the task is on the hub's disk before the 202", between: calls.slice(request, answer), needs: ["syncDatabase"] },

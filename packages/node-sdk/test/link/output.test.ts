@@ -54,7 +54,7 @@ describe("output", () => {
     await node.clock.advance(1_000);
     const second = await node.hub.connection(2);
     await waitUntil(() => node.hub.output(1).seqs.length === 300, "all of it");
-    expect(node.hub.duplicates).toBe(206);
+    expect(node.hub.duplicates).toBe(250);
     expect(node.hub.output(1).text).toBe(upTo(300).map((piece) => `${piece};`).join(""));
     node.probe.runs.get(taskIdOf(1))!.exit(0);
     expect(await second.heard("response", 1)).toMatchObject({ lastLogSeq: 300n });
