@@ -5,8 +5,8 @@
  * children in order; and a channel, so that it ends by itself should the demonstration be killed.
  */
 import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { StepError } from "./terminal.mjs";
 import { ROOT } from "./workspaces.mjs";
 
@@ -28,11 +28,10 @@ const END_TIMEOUT_MS = 15_000;
 /**
  * @param {"cortex-hub" | "cortex-node"} name
  * @param {readonly string[]} args
- * @param {AbortSignal} signal Ends waiting, not the program.
- * @param {NodeJS.ProcessEnv} [env]
+ * @param {{ signal: AbortSignal, env?: NodeJS.ProcessEnv }} options The signal ends waiting, not the program.
  * @returns {Program}
  */
-export function startProgram(name, args, signal, env = {}) {
+export function startProgram(name, args, { signal, env = {} }) {
   const script = join(ROOT, "examples", name.replace("cortex-", ""), "bin", `${name}.js`);
   const child = spawn(process.execPath, [script, ...args], {
     cwd: ROOT,
@@ -76,7 +75,10 @@ export function startProgram(name, args, signal, env = {}) {
 function within(event, name, signal) {
   return new Promise((_, reject) => {
     const fail = (/** @type {string} */ reason) => reject(new StepError(`${name} ${reason}`));
-    const timer = setTimeout(() => fail(`did not say "${event}" within ${EVENT_TIMEOUT_MS / 1000} s`), EVENT_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => fail(`did not say "${event}" within ${EVENT_TIMEOUT_MS / 1000} s`),
+      EVENT_TIMEOUT_MS,
+    );
     timer.unref();
     signal.addEventListener("abort", () => fail("was not waited for any longer"), { once: true });
     if (signal.aborted) fail("was not waited for");

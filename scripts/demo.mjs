@@ -8,9 +8,9 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startProgram } from "./demo-program.mjs";
 import { connectApi } from "./demo-api.mjs";
-import { run, runScript, say, StepError } from "./terminal.mjs";
+import { startProgram } from "./demo-program.mjs";
+import { run, runScript, StepError, say } from "./terminal.mjs";
 import { ROOT } from "./workspaces.mjs";
 
 /** @typedef {import("./demo-program.mjs").Program} Program */
@@ -57,7 +57,9 @@ function writeMemory(memory) {
  * @returns {Promise<{ http: string, grpc: string }>}
  */
 async function startHub({ http = "127.0.0.1:0", grpc = "127.0.0.1:0" }) {
-  const hub = startProgram("cortex-hub", ["serve", "--data", DATA, "--http", http, "--grpc", grpc], stop.signal);
+  const hub = startProgram("cortex-hub", ["serve", "--data", DATA, "--http", http, "--grpc", grpc], {
+    signal: stop.signal,
+  });
   programs.push(hub);
   try {
     const ready = await hub.event("ready");
@@ -89,7 +91,7 @@ async function startNode(api, memory, grpc) {
   const args = isKnown
     ? ["run", "--state", NODE_STATE]
     : ["join", await createInvite(api), "--state", NODE_STATE, "--workspace", WORKSPACE, "--name", "demo"];
-  const node = startProgram("cortex-node", args, stop.signal, env);
+  const node = startProgram("cortex-node", args, { signal: stop.signal, env });
   programs.push(node);
   return String((await node.event("online"))["nodeId"]);
 }

@@ -74,7 +74,9 @@ async function generateInto(directory) {
   try {
     await buf("generate", "--output", scratch);
     const made = join(scratch, "src/gen");
-    const exports = listFiles(made).map((file) => `export * from "./${file.replace(/\.ts$/, ".js")}";\n`);
+    // The services of gRPC itself are for the packages' own use: their names say little outside their package.
+    const own = listFiles(made).filter((file) => file.startsWith("cortex/"));
+    const exports = own.map((file) => `export * from "./${file.replace(/\.ts$/, ".js")}";\n`);
     writeFileSync(join(made, "index.ts"), INDEX_HEADER + exports.join(""));
     rmSync(directory, { recursive: true, force: true });
     cpSync(made, directory, { recursive: true });

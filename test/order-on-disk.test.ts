@@ -1,18 +1,22 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { call, openStage, type Program, taskEvents } from "./support/programs.js";
+import { call, followTask, openStage } from "./support/programs.js";
 import { broken, hubPromises, nodePromises, readTrace, withoutOneSync } from "./support/system-calls.js";
 
 const CALLS = "trace=fsync,fdatasync,read,write,writev,sendmsg,execve";
 
 /** Traces a running program and everything it starts; resolves when the tracer is attached. */
-async function trace(program: Program, file: string): Promise<{ end(): Promise<void> }> {
-  const tracer: ChildProcess = spawn("strace", ["-f", "-yy", "-ttt", "-s", "120", "-e", CALLS, "-o", file, "-p", String(program.pid)], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+async function trace({ pid }: { readonly pid: number }, file: string): Promise<{ end(): Promise<void> }> {
+  const tracer: ChildProcess = spawn(
+    "strace",
+    ["-f", "-yy", "-ttt", "-s", "120", "-e", CALLS, "-o", file, "-p", String(pid)],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
   const exited = once(tracer, "exit");
   let said = "";
   await new Promise<void>((resolve, reject) => {
@@ -36,13 +40,20 @@ describe("one dispatch, traced", () => {
     await using stage = openStage();
     const hub = await stage.hub();
     const node = await stage.node(hub);
-    const { sessionId } = await call<{ sessionId: string }>(hub, "POST", "/sessions", { name: "s", nodes: [{ nodeId: node.nodeId }] });
+    const { sessionId } = await call<{ sessionId: string }>(hub, "POST /sessions", {
+      name: "s",
+      nodes: [{ nodeId: node.nodeId }],
+    });
     const run = async (): Promise<void> => {
       const input = { command: "sleep 0.3; echo hi; sleep 0.3" };
-      const { taskId } = await call<{ taskId: string }>(hub, "POST", `/sessions/${sessionId}/dispatch`, { skill: "shell", input });
-      await taskEvents(hub, taskId);
+      const { taskId } = await call<{ taskId: string }>(hub, `POST /sessions/${sessionId}/dispatch`, {
+        skill: "shell",
+        input,
+      });
+      for await (const _event of followTask(hub, taskId)) continue;
       // The acknowledgement leaves after the end is announced; the node's next heartbeat comes after it.
-      const seen = async () => (await call<{ lastSeenAt: string; usage: object }>(hub, "GET", `/nodes/${node.nodeId}`)).usage;
+      const seen = async () =>
+        (await call<{ lastSeenAt: string; usage: object }>(hub, `GET /nodes/${node.nodeId}`)).usage;
       const before = JSON.stringify(await seen());
       while (JSON.stringify(await seen()) === before) await new Promise((resolve) => setTimeout(resolve, 50));
     };
@@ -63,7 +74,8 @@ describe("one dispatch, traced", () => {
     for (const promise of promises) {
       const mutants = withoutOneSync(promise);
       expect(mutants.length).toBeGreaterThanOrEqual(promise.needs.length);
-      for (const mutant of mutants) expect(broken([mutant]), `one sync less: ${promise.promise}`).toEqual([promise.promise]);
+      for (const mutant of mutants)
+        expect(broken([mutant]), `one sync less: ${promise.promise}`).toEqual([promise.promise]);
     }
   });
 });

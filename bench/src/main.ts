@@ -6,7 +6,7 @@
  */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readArguments } from "./arguments.js";
+import { type BenchArguments, readArguments } from "./arguments.js";
 import { servePeer } from "./peers/peer.js";
 import { PEERS } from "./peers/table.js";
 import { ROWS } from "./rows/table.js";
@@ -21,12 +21,15 @@ if (makePeer !== undefined) servePeer(await makePeer());
 else process.exitCode = await runFromArguments();
 
 async function runFromArguments(): Promise<number> {
-  const known = ROWS.map((row) => row.name);
+  let asked: BenchArguments;
   try {
-    readArguments(process.argv.slice(2), known);
+    asked = readArguments(
+      process.argv.slice(2),
+      ROWS.map((row) => row.name),
+    );
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     return EXIT_USAGE;
   }
-  return runRows(ROWS, readArguments(process.argv.slice(2), known), ROOT);
+  return runRows(ROWS, asked, ROOT);
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BenchArguments, isPublishable } from "./arguments.js";
 import { readCommit, readLoad, readMachineFacts } from "./machine.js";
-import { cellsOf, COLUMNS } from "./report/figures.js";
+import { COLUMNS, cellsOf } from "./report/figures.js";
 import { writePage } from "./report/page.js";
 import { makeProof, type Proof } from "./report/proof.js";
 import { textTable } from "./report/text-table.js";

@@ -34,9 +34,23 @@ export interface StartProgramOptions {
   readonly hasChannel?: boolean;
 }
 
+/** Name of a program. */
+export type ProgramName = "cortex-hub" | "cortex-node";
+
 /** Starts `cortex-hub` or `cortex-node`. To call within a test. */
 export function startProgram(
-  name: "cortex-hub" | "cortex-node",
+  name: ProgramName,
+  args: readonly string[],
+  options: StartProgramOptions = {},
+): StartedProgram {
+  const program = launchProgram(name, args, options);
+  onTestFinished(() => void program.child.kill("SIGKILL"));
+  return program;
+}
+
+/** Starts a program that the caller ends. */
+export function launchProgram(
+  name: ProgramName,
   args: readonly string[],
   { env = {}, hasChannel = false }: StartProgramOptions = {},
 ): StartedProgram {
@@ -45,7 +59,6 @@ export function startProgram(
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe", hasChannel ? "ipc" : "ignore"],
   });
-  onTestFinished(() => void child.kill("SIGKILL"));
   const lines: Line[] = [];
   const listeners = new Set<() => void>();
   let stderr = "";
@@ -58,7 +71,9 @@ export function startProgram(
       for (const listener of listeners) listener();
     });
   }
-  const exited = new Promise<number>((resolve) => child.once("close", (status) => resolve(status ?? 128)));
+  // A channel that this side ended never lets a child "close".
+  const end = hasChannel ? "exit" : "close";
+  const exited = new Promise<number>((resolve) => child.once(end, (status: number | null) => resolve(status ?? 128)));
   return {
     child,
     lines,
@@ -66,7 +81,8 @@ export function startProgram(
     exited,
     event: (event, count = 1) =>
       new Promise((resolve, reject) => {
-        const fail = (why: string): void => reject(new Error(`no "${event}" from ${name} ${why}; log: ${stderr.slice(-2000)}`));
+        const fail = (why: string): void =>
+          reject(new Error(`no "${event}" from ${name} ${why}; log: ${stderr.slice(-2000)}`));
         const timer = setTimeout(() => fail("in time"), EVENT_TIMEOUT_MS);
         const look = (): void => {
           const line = lines.filter((each) => each["event"] === event)[count - 1];

@@ -85,19 +85,33 @@ export interface DiskPromise {
 
 /** The promises of the hub over one task. @throws Error when the trace lacks an end to measure from */
 export function hubPromises(calls: readonly SystemCall[]): DiskPromise[] {
-  const request = find(calls, 0, "the request", ({ kind }) => kind === "request");
-  const answer = find(calls, request, "the 202", ({ kind }) => kind === "answer");
-  const grant = find(calls, request, "the grant", ({ kind, bytes }) => kind === "send" && bytes >= MIN_GRANT_BYTES);
+  const request = find(calls, { after: 0, what: "the request" }, ({ kind }) => kind === "request");
+  const answer = find(calls, { after: request, what: "the 202" }, ({ kind }) => kind === "answer");
+  const grant = find(
+    calls,
+    { after: request, what: "the grant" },
+    ({ kind, bytes }) => kind === "send" && bytes >= MIN_GRANT_BYTES,
+  );
   const control = calls[grant]?.socket;
-  const isReport = ({ kind, bytes, socket }: SystemCall): boolean => kind === "receive" && bytes >= MIN_REPORT_BYTES && socket === control;
-  const started = find(calls, grant, "the start report", isReport);
-  const result = find(calls, started, "the result", isReport);
-  const isAck = (socket: string | undefined) => (call: SystemCall) => call.kind === "send" && call.bytes >= MIN_FRAME_BYTES && call.socket === socket;
-  const resultAck = find(calls, result, "the result's acknowledgement", isAck(control));
-  const log = find(calls, grant, "the output", ({ kind, bytes, socket }) => kind === "receive" && bytes >= MIN_FRAME_BYTES && socket !== control);
-  const logAck = find(calls, log, "the output's acknowledgement", isAck(calls[log]?.socket));
+  const isReport = ({ kind, bytes, socket }: SystemCall): boolean =>
+    kind === "receive" && bytes >= MIN_REPORT_BYTES && socket === control;
+  const started = find(calls, { after: grant, what: "the start report" }, isReport);
+  const result = find(calls, { after: started, what: "the result" }, isReport);
+  const isAck = (socket: string | undefined) => (call: SystemCall) =>
+    call.kind === "send" && call.bytes >= MIN_FRAME_BYTES && call.socket === socket;
+  const resultAck = find(calls, { after: result, what: "the result's acknowledgement" }, isAck(control));
+  const log = find(
+    calls,
+    { after: grant, what: "the output" },
+    ({ kind, bytes, socket }) => kind === "receive" && bytes >= MIN_FRAME_BYTES && socket !== control,
+  );
+  const logAck = find(calls, { after: log, what: "the output's acknowledgement" }, isAck(calls[log]?.socket));
   return [
-    { promise: "the task is on the hub's disk before the 202", between: calls.slice(request, answer), needs: ["syncDatabase"] },
+    {
+      promise: "the task is on the hub's disk before the 202",
+      between: calls.slice(request, answer),
+      needs: ["syncDatabase"],
+    },
     {
       promise: "the task and its lease are on the hub's disk before the grant is sent",
       between: calls.slice(request, grant),
@@ -108,20 +122,33 @@ export function hubPromises(calls: readonly SystemCall[]): DiskPromise[] {
       between: calls.slice(log, logAck),
       needs: ["syncOutput", "syncDatabase"],
     },
-    { promise: "the end is on the hub's disk before the result is acknowledged", between: calls.slice(result, resultAck), needs: ["syncDatabase"] },
+    {
+      promise: "the end is on the hub's disk before the result is acknowledged",
+      between: calls.slice(result, resultAck),
+      needs: ["syncDatabase"],
+    },
   ];
 }
 
 /** The promises of the node over one task. @throws Error when the trace lacks an end to measure from */
 export function nodePromises(calls: readonly SystemCall[]): DiskPromise[] {
-  const grant = find(calls, 0, "the grant", ({ kind, bytes }) => kind === "receive" && bytes >= MIN_GRANT_BYTES);
+  const grant = find(
+    calls,
+    { after: 0, what: "the grant" },
+    ({ kind, bytes }) => kind === "receive" && bytes >= MIN_GRANT_BYTES,
+  );
   const control = calls[grant]?.socket;
-  const spawn = find(calls, grant, "the spawn", ({ kind }) => kind === "spawn");
-  const isReport = ({ kind, bytes, socket }: SystemCall): boolean => kind === "send" && bytes >= MIN_REPORT_BYTES && socket === control;
-  const started = find(calls, grant, "the start report", isReport);
-  const result = find(calls, started, "the result", isReport);
+  const spawn = find(calls, { after: grant, what: "the spawn" }, ({ kind }) => kind === "spawn");
+  const isReport = ({ kind, bytes, socket }: SystemCall): boolean =>
+    kind === "send" && bytes >= MIN_REPORT_BYTES && socket === control;
+  const started = find(calls, { after: grant, what: "the start report" }, isReport);
+  const result = find(calls, { after: started, what: "the result" }, isReport);
   return [
-    { promise: "the start is on the node's disk before the spawn", between: calls.slice(grant, spawn), needs: ["syncDatabase"] },
+    {
+      promise: "the start is on the node's disk before the spawn",
+      between: calls.slice(grant, spawn),
+      needs: ["syncDatabase"],
+    },
     {
       promise: "output and result are on the node's disk before the result is sent",
       between: calls.slice(started, result),
@@ -138,7 +165,9 @@ export function broken(promises: readonly DiskPromise[]): string[] {
 /** Every way to take one needed sync out of what lies between the ends of a promise. */
 export function withoutOneSync(promise: DiskPromise): DiskPromise[] {
   return promise.between.flatMap((call, index) =>
-    promise.needs.includes(call.kind) ? [{ ...promise, between: promise.between.filter((_, other) => other !== index) }] : [],
+    promise.needs.includes(call.kind)
+      ? [{ ...promise, between: promise.between.filter((_, other) => other !== index) }]
+      : [],
   );
 }
 
@@ -148,8 +177,14 @@ function hasInOrder(calls: readonly SystemCall[], needs: readonly SystemCall["ki
   return met === needs.length;
 }
 
-function find(calls: readonly SystemCall[], after: number, what: string, is: (call: SystemCall) => boolean): number {
+function find(
+  calls: readonly SystemCall[],
+  { after, what }: { readonly after: number; readonly what: string },
+  is: (call: SystemCall) => boolean,
+): number {
   const index = calls.findIndex((call, at) => at > after - (after === 0 ? 1 : 0) && is(call));
   if (index >= 0) return index;
-  throw new Error(`the trace does not show ${what}; it has:\n${calls.map(({ kind, bytes, socket }) => `${kind} ${bytes} ${socket}`).join("\n")}`);
+  throw new Error(
+    `the trace does not show ${what}; it has:\n${calls.map(({ kind, bytes, socket }) => `${kind} ${bytes} ${socket}`).join("\n")}`,
+  );
 }

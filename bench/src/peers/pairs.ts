@@ -15,18 +15,12 @@ export type Between = (port: number) => Promise<number>;
 const NOTHING: Between = (port) => Promise.resolve(port);
 
 /** Bare grpc-js at both ends. */
-export function openBarePair(
-  options: { readonly isTuned: boolean },
-  between: Between = NOTHING,
-): Promise<PeerPair> {
+export function openBarePair(options: { readonly isTuned: boolean }, between: Between = NOTHING): Promise<PeerPair> {
   return openPair({ server: "bare-server", client: "bare-client", options, between });
 }
 
 /** A Cortex link between the two. */
-export function openLinkPair(
-  options: { readonly role: ChannelRole },
-  between: Between = NOTHING,
-): Promise<PeerPair> {
+export function openLinkPair(options: { readonly role: ChannelRole }, between: Between = NOTHING): Promise<PeerPair> {
   return openPair({ server: "link-server", client: "link-client", options, between });
 }
 

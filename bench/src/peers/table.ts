@@ -7,5 +7,8 @@ export const PEERS: Readonly<Record<string, () => Promise<PeerMethods>>> = {
   "bare-client": async () => (await import("./bare-client.js")).createBareClient(),
   "link-server": async () => (await import("./link-server.js")).createLinkServer(),
   "link-client": async () => (await import("./link-client.js")).createLinkClient(),
+  hub: async () => (await import("./hub.js")).createHubPeer(),
+  node: async () => (await import("./node.js")).createNodePeer(),
+  "spawn-floor": async () => (await import("./spawn-floor.js")).createSpawnFloor(),
   "delay-proxy": async () => (await import("./delay-proxy.js")).createDelayProxy(),
 };

@@ -1,6 +1,6 @@
 /** The page `docs/benchmarks.md`, written from a proof and from nothing else. Pure. */
 import { describeBar, type JudgedRow } from "../verdict.js";
-import { cellsOf, COLUMNS, formatFigure } from "./figures.js";
+import { COLUMNS, cellsOf, formatFigure } from "./figures.js";
 import type { Proof } from "./proof.js";
 
 /** What no row measures, so that nobody reads it into the table. */
@@ -49,10 +49,17 @@ function markdownTable(rows: readonly JudgedRow[]): string {
 
 function describeRow(row: JudgedRow): string[] {
   const facts = row.measurements.map(({ label, floor, subject, facts: figures }) => {
-    const listed = Object.entries(figures).map(([name, value]) => `${name} ${typeof value === "number" ? formatFact(value) : value}`);
+    const listed = Object.entries(figures).map(
+      ([name, value]) => `${name} ${typeof value === "number" ? formatFact(value) : value}`,
+    );
     return `- ${label}: ${floor.length} and ${subject.length} samples; ${listed.join(", ")}`;
   });
-  return [`**${row.name}** (${describeBar(row.bar)}): ${row.what}. Floor: ${row.floor}.`, "", ...facts, ...(facts.length > 0 ? [""] : [])];
+  return [
+    `**${row.name}** (${describeBar(row.bar)}): ${row.what}. Floor: ${row.floor}.`,
+    "",
+    ...facts,
+    ...(facts.length > 0 ? [""] : []),
+  ];
 }
 
 function formatFact(value: number): string {

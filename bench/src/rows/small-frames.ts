@@ -1,7 +1,7 @@
 /** Row: small frames one way, as many as go. The link packs them into messages, the floor writes each alone. */
 import { openBarePair, openLinkPair } from "../peers/pairs.js";
-import { sampleInTurn } from "../sampling.js";
 import type { Measurement, Row, RunOptions } from "../row.js";
+import { sampleInTurn } from "../sampling.js";
 
 const FRAME_BYTES = 100;
 

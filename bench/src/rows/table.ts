@@ -2,7 +2,9 @@
 import type { Row } from "../row.js";
 import { controlRoundTrip } from "./control-round-trip.js";
 import { longLink } from "./long-link.js";
+import { noisyOutput } from "./noisy-output.js";
+import { shortTask } from "./short-task.js";
 import { smallFrames } from "./small-frames.js";
 
 /** All of them. */
-export const ROWS: readonly Row[] = [controlRoundTrip, smallFrames, longLink];
+export const ROWS: readonly Row[] = [controlRoundTrip, smallFrames, shortTask, noisyOutput, longLink];

@@ -1,5 +1,5 @@
 /** Talks to a running hub through the control socket of its data directory. */
-import { type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { CortexError, isCortexErrorCode } from "@cortex-mesh/protocol";
 import { openControlAddress } from "./control-address.js";
@@ -60,7 +60,10 @@ async function send(directory: string, call: ControlCall): Promise<IncomingMessa
 function sendOnce(directory: string, call: ControlCall): Promise<IncomingMessage | undefined> {
   return new Promise((resolve, reject) => {
     const address = openControlAddress(directory);
-    const request = httpRequest({ socketPath: address.path, method: call.method, path: call.path, agent: false }, resolve);
+    const request = httpRequest(
+      { socketPath: address.path, method: call.method, path: call.path, agent: false },
+      resolve,
+    );
     request.once("socket", (socket) => socket.once("connect", address.release).once("error", address.release));
     request.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT" || error.code === "ECONNREFUSED") resolve(undefined);

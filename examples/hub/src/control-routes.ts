@@ -1,7 +1,8 @@
 /** What the control socket of a hub answers: users, and the nodes of all of them. */
+
+import { z } from "zod";
 import type { Hub } from "@cortex-mesh/orchestrator-sdk";
 import { CortexError } from "@cortex-mesh/protocol";
-import { z } from "zod";
 import type { ControlHandler } from "./control-server.js";
 import { listNodes, watchNodes } from "./node-list.js";
 import type { Users } from "./users.js";

@@ -106,7 +106,11 @@ function isAnswered(path: string): Promise<boolean> {
   });
 }
 
-async function answer(handler: ControlHandler | undefined, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  handler: ControlHandler | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const left = new AbortController();
   response.once("close", () => left.abort());
   try {

@@ -30,5 +30,8 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
 
 /** What a second hub is told. */
 export function directoryInUse(directory: string): ExitError {
-  return new ExitError(EXIT.dataUnusable, `${directory} is in use by another hub; each hub needs its own data directory`);
+  return new ExitError(
+    EXIT.dataUnusable,
+    `${directory} is in use by another hub; each hub needs its own data directory`,
+  );
 }

@@ -40,7 +40,17 @@ const STATUS_OF_CODE: Partial<Record<CortexErrorCode, number>> = {
   NOT_SUPPORTED: EXIT.dataUnusable,
 };
 
-const UNUSABLE_FILE_CODES = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOSPC", "EDQUOT", "EISDIR"]);
+const UNUSABLE_FILE_CODES = new Set([
+  "EACCES",
+  "ENOENT",
+  "EPERM",
+  "EROFS",
+  "ENOTDIR",
+  "EEXIST",
+  "ENOSPC",
+  "EDQUOT",
+  "EISDIR",
+]);
 
 /** The exit status that a caught value stands for. */
 export function exitStatusOf(error: unknown): number {

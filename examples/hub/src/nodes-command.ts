@@ -18,7 +18,14 @@ async function list(data: string): Promise<void> {
     for (const node of nodes) printJson(node);
     return;
   }
-  const rows = nodes.map((node) => [node.name, node.status, String(node.runningTasks), node.owner, node.nodeId, node.lastSeenAt ?? ""]);
+  const rows = nodes.map((node) => [
+    node.name,
+    node.status,
+    String(node.runningTasks),
+    node.owner,
+    node.nodeId,
+    node.lastSeenAt ?? "",
+  ]);
   process.stdout.write(`${toTable([["NAME", "STATUS", "TASKS", "OWNER", "ID", "LAST SEEN"], ...rows])}\n`);
 }
 
@@ -28,7 +35,12 @@ async function watch(data: string): Promise<void> {
   for await (const line of lines) {
     const node = line as NodeLine;
     const time = new Date().toTimeString().slice(0, 8);
-    print(node, [time, node.status.padEnd(8), node.name, `tasks ${node.runningTasks}`, `owner ${node.owner}`, node.nodeId].join("  "));
+    print(
+      node,
+      [time, node.status.padEnd(8), node.name, `tasks ${node.runningTasks}`, `owner ${node.owner}`, node.nodeId].join(
+        "  ",
+      ),
+    );
   }
 }
 

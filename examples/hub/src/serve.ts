@@ -1,12 +1,13 @@
 /** `cortex-hub serve`: a hub in the foreground until it is told to stop. */
-import { mkdir } from "node:fs/promises";
+
+import type { Logger } from "pino";
 import { createHub, type Hub } from "@cortex-mesh/orchestrator-sdk";
 import { CortexError } from "@cortex-mesh/protocol";
-import type { Logger } from "pino";
 import { createControlHandler } from "./control-routes.js";
 import { bindControlSocket } from "./control-server.js";
 import { EXIT } from "./exit-status.js";
 import { createLogger } from "./logger.js";
+import { makeDirectory } from "./make-directory.js";
 import { printJson } from "./print.js";
 import type { HubSettings } from "./settings.js";
 import { watchStopSignals, whenAborted } from "./stop-signal.js";
@@ -21,15 +22,19 @@ export async function serve(settings: HubSettings): Promise<number> {
   // Everything in the data directory is the hub's own.
   process.umask(0o077);
   const logger = createLogger(settings.logLevel);
-  await mkdir(settings.data, { recursive: true, mode: 0o700 });
+  makeDirectory(settings.data);
   const control = await bindControlSocket(settings.data);
   try {
     const { hub, users } = await startHub(settings, logger);
     try {
-      if (await users.makeAdmin(settings.data)) logger.info({ data: settings.data }, "made the user admin; its token is in admin.token");
+      if (await users.makeAdmin(settings.data))
+        logger.info({ data: settings.data }, "made the user admin; its token is in admin.token");
       control.serve(createControlHandler(hub, users));
       warnOfSettings(settings, logger);
-      logger.info({ hubId: hub.hubId, http: hub.httpUrl, grpc: hub.grpcAddress, data: settings.data }, "the hub is ready");
+      logger.info(
+        { hubId: hub.hubId, http: hub.httpUrl, grpc: hub.grpcAddress, data: settings.data },
+        "the hub is ready",
+      );
       printJson({ event: "ready", http: hub.httpUrl, grpc: hub.grpcAddress, pid: process.pid });
       await whenAborted(stop);
       logger.info({ reason: String(stop.reason) }, "the hub is stopping");
@@ -67,7 +72,10 @@ function warnOfSettings(settings: HubSettings, logger: Logger): void {
     logger.warn({ variable }, "an environment variable looks like a setting and is none");
   }
   if (settings.advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(settings.grpc)) {
-    logger.warn({ grpc: settings.grpc }, "invites name the bound address, which nodes cannot dial: set --advertise HOST:PORT");
+    logger.warn(
+      { grpc: settings.grpc },
+      "invites name the bound address, which nodes cannot dial: set --advertise HOST:PORT",
+    );
   }
 }
 

@@ -59,9 +59,9 @@ export function isEndpoint(text: string): boolean {
 
 const endpointText = z.string().refine(isEndpoint, "is not HOST:PORT");
 /** A bare port is one on loopback. */
-const endpoint = z.union([z.int().min(0).max(65_535), endpointText], "is not HOST:PORT").transform((value) =>
-  typeof value === "number" ? `127.0.0.1:${value}` : value,
-);
+const endpoint = z
+  .union([z.int().min(0).max(65_535), endpointText], "is not HOST:PORT")
+  .transform((value) => (typeof value === "number" ? `127.0.0.1:${value}` : value));
 const logLevel = z.enum(["trace", "debug", "info", "warn", "error", "fatal"]);
 const switchText = z.enum(["true", "false", "1", "0"]).transform((text) => text === "true" || text === "1");
 
@@ -101,10 +101,16 @@ const flagSchema = z.object({
 export function readSettings(sources: SettingsSources): HubSettings {
   const flags = check(flagSchema, sources.flags, { status: EXIT.usage, nameOf: toFlagName });
   const set = Object.entries(sources.env).filter(([name, value]) => name.startsWith(ENV_PREFIX) && value !== "");
-  const env = check(envSchema, Object.fromEntries(set), { status: EXIT.badConfiguration, nameOf: (path) => path.join(".") });
+  const env = check(envSchema, Object.fromEntries(set), {
+    status: EXIT.badConfiguration,
+    nameOf: (path) => path.join("."),
+  });
   const configPath = flags.config ?? env.CORTEX_HUB_CONFIG;
   const file = configPath === undefined ? {} : readConfigFile(expandHome(configPath), sources.readFile);
-  const fileData = file.data === undefined || configPath === undefined ? undefined : resolve(dirname(configPath), expandHome(file.data));
+  const fileData =
+    file.data === undefined || configPath === undefined
+      ? undefined
+      : resolve(dirname(configPath), expandHome(file.data));
   const data = flags.data ?? env.CORTEX_HUB_DATA ?? fileData ?? defaultData(sources.env);
   return {
     data: resolve(expandHome(data)),

@@ -13,7 +13,9 @@ const DATABASE_FILE = "hub.db";
 
 /** Makes a user and prints its token, once. */
 export async function addUser(data: string, name: string): Promise<void> {
-  const user = await withUsers<NewUser>(data, { method: "POST", path: "/users", body: { name } }, (users) => users.add(name));
+  const user = await withUsers<NewUser>(data, { method: "POST", path: "/users", body: { name } }, (users) =>
+    users.add(name),
+  );
   print({ event: "user", ...user }, `user ${user.name}\ntoken ${user.token}\n\nThe token is shown this once.`);
 }
 
@@ -30,7 +32,10 @@ export async function listUsers(data: string): Promise<void> {
 export async function removeUser(data: string, name: string): Promise<void> {
   const path = `/users/${encodeURIComponent(name)}`;
   await withUsers(data, { method: "DELETE", path }, (users) => users.remove(name));
-  print({ event: "userRemoved", name }, `removed ${name}; its nodes and sessions stay and belong to the next user of that name`);
+  print(
+    { event: "userRemoved", name },
+    `removed ${name}; its nodes and sessions stay and belong to the next user of that name`,
+  );
 }
 
 async function withUsers<T>(data: string, call: ControlCall, offline: (users: Users) => Promise<T>): Promise<T> {
@@ -38,7 +43,10 @@ async function withUsers<T>(data: string, call: ControlCall, offline: (users: Us
   if (answer !== undefined) return answer.value as T;
   const path = join(data, DATABASE_FILE);
   if (!existsSync(path)) {
-    throw new ExitError(EXIT.failed, `no hub was ever started with the data directory ${data} (--data names another one)`);
+    throw new ExitError(
+      EXIT.failed,
+      `no hub was ever started with the data directory ${data} (--data names another one)`,
+    );
   }
   const store = await openSqliteStore({ path });
   try {

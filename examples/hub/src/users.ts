@@ -78,7 +78,8 @@ async function add(store: UserStore, name: string, createdAtMs: number): Promise
   const userId = parseUserId(name);
   const token = makeToken();
   await store.transaction(async (tx) => {
-    if ((await tx.users.get(userId)) !== undefined) throw new CortexError("BAD_NAME", `there is a user "${name}" already`);
+    if ((await tx.users.get(userId)) !== undefined)
+      throw new CortexError("BAD_NAME", `there is a user "${name}" already`);
     await tx.users.insert({ userId, tokenSha256: hashOf(token), isAdmin: false, createdAtMs });
   });
   return { name, token };

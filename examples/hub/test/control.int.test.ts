@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CortexError } from "@cortex-mesh/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CortexError } from "@cortex-mesh/protocol";
 import { askHub, followHub } from "../src/control-client.js";
 import { bindControlSocket } from "../src/control-server.js";
 
@@ -60,7 +60,7 @@ describe("control socket of the hub", () => {
   it("L3: a refusal arrives with its code", async () => {
     const server = await bindControlSocket(directory);
     server.serve(async () => {
-      throw new CortexError("NOT_FOUND", "there is no user \"x\"");
+      throw new CortexError("NOT_FOUND", 'there is no user "x"');
     });
     await expect(askHub(directory, { method: "DELETE", path: "/users/x" })).rejects.toMatchObject({
       code: "NOT_FOUND",

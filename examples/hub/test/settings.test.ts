@@ -84,7 +84,9 @@ describe("settings of the hub", () => {
   });
 
   it("L3: a variable that only looks like a setting is reported, not refused", () => {
-    expect(read({ env: { CORTEX_HUB_SERVICE_HOST: "10.0.0.1" } }).unknownVariables).toEqual(["CORTEX_HUB_SERVICE_HOST"]);
+    expect(read({ env: { CORTEX_HUB_SERVICE_HOST: "10.0.0.1" } }).unknownVariables).toEqual([
+      "CORTEX_HUB_SERVICE_HOST",
+    ]);
   });
 
   it.each([

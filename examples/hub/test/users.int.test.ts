@@ -1,8 +1,8 @@
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openSqliteStore } from "@cortex-mesh/orchestrator-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openSqliteStore } from "@cortex-mesh/orchestrator-sdk";
 import { bearerToken, createUsers, type Users } from "../src/users.js";
 
 describe("users of the reference hub", () => {

@@ -53,9 +53,9 @@ function createProgram(setExitStatus: (status: number) => void): Command {
   withState(program.command("drain").description("let a running node finish its tasks and stop")).action(
     async (flags: NodeFlags) => drainNode(stateDirectoryOf({ flags, env: process.env })),
   );
-  withState(program.command("leave").description("forget the hub: removes identity and state of a stopped node")).action(
-    async (flags: NodeFlags) => leaveHub(stateDirectoryOf({ flags, env: process.env })),
-  );
+  withState(
+    program.command("leave").description("forget the hub: removes identity and state of a stopped node"),
+  ).action(async (flags: NodeFlags) => leaveHub(stateDirectoryOf({ flags, env: process.env })));
   return program;
 }
 

@@ -1,6 +1,7 @@
 /** Talks to a running node through the control socket of its state directory. */
-import { type IncomingMessage, request as httpRequest } from "node:http";
+
 import { existsSync } from "node:fs";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { CortexError, isCortexErrorCode } from "@cortex-mesh/protocol";
 import { openControlAddress } from "./control-address.js";
 
@@ -9,7 +10,11 @@ import { openControlAddress } from "./control-address.js";
  *
  * @throws {@link CortexError} what the node refused.
  */
-export async function askNode(directory: string, method: "GET" | "POST", path: string): Promise<{ readonly value: unknown } | undefined> {
+export async function askNode(
+  directory: string,
+  method: "GET" | "POST",
+  path: string,
+): Promise<{ readonly value: unknown } | undefined> {
   if (!existsSync(directory)) return undefined;
   const response = await send(directory, method, path);
   if (response === undefined) return undefined;

@@ -1,8 +1,8 @@
 /** Enrolling with patience: a hub that cannot be reached yet is tried again, one that refuses is not. */
 import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
 import type { CortexNode } from "@cortex-mesh/node-sdk";
 import { isCortexError } from "@cortex-mesh/protocol";
-import type { Logger } from "pino";
 
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 30_000;

@@ -49,7 +49,17 @@ const STATUS_OF_CODE: Partial<Record<CortexErrorCode, number>> = {
 /** Reasons why a text is no invite; what the hub says of a good text has others. */
 const UNREADABLE_INVITE = new Set<unknown>(["not_an_invite", "truncated", "altered", "newer_version"]);
 
-const UNUSABLE_FILE_CODES = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOSPC", "EDQUOT", "EISDIR"]);
+const UNUSABLE_FILE_CODES = new Set([
+  "EACCES",
+  "ENOENT",
+  "EPERM",
+  "EROFS",
+  "ENOTDIR",
+  "EEXIST",
+  "ENOSPC",
+  "EDQUOT",
+  "EISDIR",
+]);
 
 /** The exit status that a caught value stands for. */
 export function exitStatusOf(error: unknown): number {

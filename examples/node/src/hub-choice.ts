@@ -70,5 +70,8 @@ function fingerprintOf({ caPem }: NodeIdentity): string | undefined {
 }
 
 function otherHub(what: string): ExitError {
-  return new ExitError(EXIT.badConfiguration, `hub.caFingerprint: ${what} is for a hub with another certificate authority`);
+  return new ExitError(
+    EXIT.badConfiguration,
+    `hub.caFingerprint: ${what} is for a hub with another certificate authority`,
+  );
 }

@@ -16,7 +16,13 @@ export function createLogger(level: LogLevel): Logger {
   };
   // Written at once: the last lines before an exit are those that matter.
   if (!process.stderr.isTTY) {
-    return pino({ ...options, timestamp: () => `,"time":"${new Date().toISOString()}"` }, destination({ dest: STANDARD_ERROR, sync: true }));
+    return pino(
+      { ...options, timestamp: () => `,"time":"${new Date().toISOString()}"` },
+      destination({ dest: STANDARD_ERROR, sync: true }),
+    );
   }
-  return pino(options, pretty({ destination: STANDARD_ERROR, sync: true, translateTime: "SYS:HH:MM:ss.l", colorize: true }));
+  return pino(
+    options,
+    pretty({ destination: STANDARD_ERROR, sync: true, translateTime: "SYS:HH:MM:ss.l", colorize: true }),
+  );
 }

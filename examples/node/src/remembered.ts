@@ -2,7 +2,7 @@
  * What `join` keeps for `run`, in `settings.json` (0600) of the state directory. The invite is never kept.
  */
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { EXIT, ExitError } from "./exit-status.js";
 import type { NodeSettings, RememberedSettings } from "./settings.js";
@@ -23,7 +23,6 @@ export async function readRemembered(state: string): Promise<RememberedSettings 
 /** Keeps the settings, whole or not at all. */
 export async function writeRemembered(state: string, settings: NodeSettings): Promise<void> {
   const { invite: _, unknownVariables: __, ...kept } = settings;
-  await mkdir(state, { recursive: true, mode: 0o700 });
   const path = join(state, FILE);
   const draft = `${path}.new`;
   await rm(draft, { force: true });

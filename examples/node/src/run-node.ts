@@ -1,11 +1,13 @@
 /** `cortex-node join` and `cortex-node run`: a node in the foreground until it is told to stop. */
+
+import type { Logger } from "pino";
 import { type CortexNode, createNode } from "@cortex-mesh/node-sdk";
 import { decodeInvite } from "@cortex-mesh/protocol";
-import type { Logger } from "pino";
 import { enrolNode } from "./enrol-node.js";
 import { EXIT, ExitError } from "./exit-status.js";
 import { adjustInvite, assertSameHub, isStateDirectory, prepareIdentity } from "./hub-choice.js";
 import { createLogger } from "./logger.js";
+import { makeDirectory } from "./make-directory.js";
 import { print } from "./print.js";
 import { readRemembered, writeRemembered } from "./remembered.js";
 import {
@@ -44,7 +46,10 @@ export async function runNode(sources: SettingsSources): Promise<number> {
     return withNode(state, settings, (node) => work({ node, state, ...begun }));
   }
   if (settings.invite === undefined) {
-    throw new ExitError(EXIT.badConfiguration, `${state} has not joined a hub: \`cortex-node join INVITE\`, or set hub.invite`);
+    throw new ExitError(
+      EXIT.badConfiguration,
+      `${state} has not joined a hub: \`cortex-node join INVITE\`, or set hub.invite`,
+    );
   }
   return enrolAndWork({ state, settings, invite: adjustInvite(settings.invite, settings), isRunning: true });
 }
@@ -83,7 +88,13 @@ function begin(settings: NodeSettings): { readonly signals: StopSignals; readonl
   return { signals, logger };
 }
 
-async function withNode(state: string, settings: NodeSettings, use: (node: CortexNode) => Promise<number>): Promise<number> {
+async function withNode(
+  state: string,
+  settings: NodeSettings,
+  use: (node: CortexNode) => Promise<number>,
+): Promise<number> {
+  makeDirectory(state);
+  if (settings.workspaceRoot !== undefined) makeDirectory(settings.workspaceRoot);
   const node = await createNode({
     stateDirectory: state,
     workspaceRoot: settings.workspaceRoot,

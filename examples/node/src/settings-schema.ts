@@ -20,14 +20,21 @@ export type LogLevel = z.output<typeof logLevel>;
 const label = z.string().min(1).max(1000);
 const maxTasks = z.int().min(1).max(4096);
 /** What a timer can hold. */
-const graceMs = z.int().min(0).max(2 ** 31 - 1);
+const graceMs = z
+  .int()
+  .min(0)
+  .max(2 ** 31 - 1);
 const maxRetries = z.int().min(0);
 const fingerprint = z.string().regex(/^[0-9a-f]{64}$/, "is not 64 lower-case hex digits");
 
 /** The configuration file. */
 export const fileSchema = z.strictObject({
   hub: z
-    .strictObject({ address: endpoint.optional(), caFingerprint: fingerprint.optional(), invite: z.string().min(1).optional() })
+    .strictObject({
+      address: endpoint.optional(),
+      caFingerprint: fingerprint.optional(),
+      invite: z.string().min(1).optional(),
+    })
     .optional(),
   node: z
     .strictObject({ name: z.string().min(1).optional(), labels: z.record(z.string().min(1), label).optional() })
@@ -53,7 +60,11 @@ export const UNSUPPORTED_KEYS: Readonly<Record<string, unknown>> = {
 };
 
 const fromText = (schema: z.ZodNumber) =>
-  z.string().regex(/^\d{1,10}$/, "is not a whole number").transform(Number).pipe(schema);
+  z
+    .string()
+    .regex(/^\d{1,10}$/, "is not a whole number")
+    .transform(Number)
+    .pipe(schema);
 
 /** `key=value,key=value` */
 const labelsText = z.string().transform((text, context) => {
@@ -62,7 +73,7 @@ const labelsText = z.string().transform((text, context) => {
     context.addIssue({ code: "custom", message: "is not KEY=VALUE,KEY=VALUE" });
     return z.NEVER;
   }
-  return Object.fromEntries(pairs.map((pair) => [pair?.[1] ?? "", pair?.[2] ?? ""])) as Record<string, string>;
+  return Object.fromEntries(pairs.map((pair) => [pair?.[1] ?? "", pair?.[2] ?? ""]));
 });
 
 /** The environment; one variable a key. */

@@ -10,7 +10,14 @@ import { dirname, join, resolve } from "node:path";
 import { parse as parseYaml } from "yaml";
 import type { z } from "zod";
 import { EXIT, ExitError } from "./exit-status.js";
-import { ENV_PREFIX, envSchema, type FileSettings, fileSchema, type LogLevel, UNSUPPORTED_KEYS } from "./settings-schema.js";
+import {
+  ENV_PREFIX,
+  envSchema,
+  type FileSettings,
+  fileSchema,
+  type LogLevel,
+  UNSUPPORTED_KEYS,
+} from "./settings-schema.js";
 
 /** Settings that `join` keeps for `run`: all but the invite. Undefined where nothing was set. */
 export interface RememberedSettings {
@@ -69,7 +76,9 @@ export function stateDirectoryOf({ flags, env }: Pick<SettingsSources, "flags" |
  */
 export function readSettings(sources: SettingsSources): NodeSettings {
   const { flags, remembered } = sources;
-  const set = Object.entries(sources.env).filter(([name, value]) => name.startsWith(ENV_PREFIX) && textOf(value) !== undefined);
+  const set = Object.entries(sources.env).filter(
+    ([name, value]) => name.startsWith(ENV_PREFIX) && textOf(value) !== undefined,
+  );
   const env = check(envSchema, Object.fromEntries(set), (path) => path.join("."));
   const configPath = flags.config ?? env.CORTEX_NODE_CONFIG;
   const file = configPath === undefined ? {} : readConfigFile(expandHome(configPath), sources.readFile);
@@ -79,7 +88,8 @@ export function readSettings(sources: SettingsSources): NodeSettings {
     invite: env.CORTEX_NODE_HUB_INVITE ?? file.hub?.invite,
     name: flags.name ?? env.CORTEX_NODE_NAME ?? file.node?.name ?? remembered?.name,
     labels: env.CORTEX_NODE_LABELS ?? file.node?.labels ?? remembered?.labels,
-    workspaceRoot: workspaceOf(flags.workspace ?? env.CORTEX_NODE_WORKSPACE_ROOT, file, configPath) ?? remembered?.workspaceRoot,
+    workspaceRoot:
+      workspaceOf(flags.workspace ?? env.CORTEX_NODE_WORKSPACE_ROOT, file, configPath) ?? remembered?.workspaceRoot,
     maxTasks: env.CORTEX_NODE_LIMITS_MAX_TASKS ?? file.limits?.maxTasks ?? remembered?.maxTasks,
     drainGraceMs: env.CORTEX_NODE_DRAIN_GRACE_MS ?? file.drain?.graceMs ?? remembered?.drainGraceMs,
     maxRetries: env.CORTEX_NODE_RECONNECT_MAX_RETRIES ?? file.reconnect?.maxRetries ?? remembered?.maxRetries,
@@ -94,7 +104,11 @@ export function expandHome(path: string): string {
 }
 
 /** A path in the file is relative to the file. */
-function workspaceOf(given: string | undefined, file: FileSettings, configPath: string | undefined): string | undefined {
+function workspaceOf(
+  given: string | undefined,
+  file: FileSettings,
+  configPath: string | undefined,
+): string | undefined {
   if (given !== undefined) return resolve(expandHome(given));
   const root = file.workspace?.root;
   return root === undefined || configPath === undefined ? undefined : resolve(dirname(configPath), expandHome(root));
@@ -137,7 +151,10 @@ function takeUnsupported(content: unknown, path: string): unknown {
 
 function notSupported(path: string, key: string, harmless?: unknown): ExitError {
   const only = harmless === undefined ? "" : `; only "${String(harmless)}" is taken`;
-  return new ExitError(EXIT.badConfiguration, `${path}: ${key}: this build does not have it yet (NOT_SUPPORTED)${only}`);
+  return new ExitError(
+    EXIT.badConfiguration,
+    `${path}: ${key}: this build does not have it yet (NOT_SUPPORTED)${only}`,
+  );
 }
 
 function unknownKey(name: string): ExitError {

@@ -1,7 +1,8 @@
 /** The working life of an enrolled node: what it tells, what it is asked, and how it ends. */
+
+import type { Logger } from "pino";
 import type { CortexNode } from "@cortex-mesh/node-sdk";
 import { CORTEX_VERSION, type CortexError } from "@cortex-mesh/protocol";
-import type { Logger } from "pino";
 import { type ControlServer, serveControlSocket } from "./control-server.js";
 import { describeError, EXIT, exitStatusOf } from "./exit-status.js";
 import { print } from "./print.js";
@@ -81,14 +82,20 @@ function followNode(node: CortexNode, logger: Logger): () => NodeStatus {
   });
   node.on("connectFailed", ({ error, waitMs }) => {
     lastError = error.message;
-    logger.warn({ code: error.code, reason: error.message, waitMs: Math.round(waitMs) }, "the hub cannot be reached; trying again");
+    logger.warn(
+      { code: error.code, reason: error.message, waitMs: Math.round(waitMs) },
+      "the hub cannot be reached; trying again",
+    );
   });
   node.on("draining", ({ graceMs }) => {
     status = "draining";
     print({ event: "draining", graceMs }, `draining  running tasks have ${graceMs} ms`);
   });
   node.on("stopped", ({ error }) => {
-    print({ event: "stopped", code: error?.code, reason: error?.message }, `stopped${error === undefined ? "" : `   ${error.message}`}`);
+    print(
+      { event: "stopped", code: error?.code, reason: error?.message },
+      `stopped${error === undefined ? "" : `   ${error.message}`}`,
+    );
   });
   node.on("refused", ({ error }) => {
     logger.warn({ code: error.code, reason: error.message, ...error.details }, "a grant was refused");

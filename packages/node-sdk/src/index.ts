@@ -11,7 +11,7 @@ export { type CortexNode, createNode, type NodeEvents, type NodeOptions, type Ru
 export { createSpool, type Spool, type SpooledLog, type SpoolOptions } from "./runner/spool.js";
 export type { ProcessExit, ProcessSpec, RunningProcess, SandboxDriver } from "./sandbox/driver.js";
 export { createNoneDriver, type NoneDriverOptions } from "./sandbox/drivers/none.js";
-export { type IsolationLevel, type IsolationReport, ISOLATION_LEVELS } from "./sandbox/report.js";
+export { ISOLATION_LEVELS, type IsolationLevel, type IsolationReport } from "./sandbox/report.js";
 export { echo, echoSkill } from "./skills/echo.js";
 export type { NodeSkill, OutputStream, SkillInputSink, SkillRequest, StartedSkill } from "./skills/node-skill.js";
 export { shell, shellSkill } from "./skills/shell.js";

@@ -17,8 +17,8 @@ import type { NodeCoreEvents } from "./node/core-options.js";
 import { machineFacts } from "./node/machine.js";
 import type { CortexNode, NodeEmitter, NodeOptions, RunOptions } from "./node/node-options.js";
 import { createSpool, type Spool } from "./runner/spool.js";
-import { cleanPath } from "./sandbox/environment.js";
 import { createNoneDriver } from "./sandbox/drivers/none.js";
+import { cleanPath } from "./sandbox/environment.js";
 import { sweepMarked } from "./sandbox/process-tree.js";
 import { echo } from "./skills/echo.js";
 import { shell } from "./skills/shell.js";
@@ -58,71 +58,42 @@ interface NodeBase {
   readonly clock: Clock;
 }
 
+interface RunningNode {
+  readonly base: NodeBase;
+  readonly emitter: NodeEmitter;
+  readonly closing: AbortController;
+  identity: NodeIdentity | undefined;
+  core: NodeCore | undefined;
+  spool: Spool | undefined;
+  starting: Promise<void> | undefined;
+  closed: Promise<void> | undefined;
+  settle: (error: CortexError | undefined) => void;
+}
+
 function assembleNode(base: NodeBase): CortexNode {
-  const { options, directory, clock } = base;
   const emitter = new EventEmitter() as NodeEmitter;
-  const isClosed = new AbortController();
-  let { identity } = base;
-  let core: NodeCore | undefined;
-  let spool: Spool | undefined;
-  let starting: Promise<void> | undefined;
-  let closing: Promise<void> | undefined;
-  let settleClosed: (error: CortexError | undefined) => void = () => {};
-  const closed = new Promise<CortexError | undefined>((resolveClosed) => {
-    settleClosed = resolveClosed;
+  const state: RunningNode = {
+    base,
+    emitter,
+    closing: new AbortController(),
+    identity: base.identity,
+    core: undefined,
+    spool: undefined,
+    starting: undefined,
+    closed: undefined,
+    settle: () => {},
+  };
+  const closed = new Promise<CortexError | undefined>((settle) => {
+    state.settle = settle;
   });
-
-  async function start(): Promise<void> {
-    assertOpen(isClosed.signal);
-    if (identity === undefined) throw new CortexError("UNAUTHENTICATED", "the node is not enrolled; it needs an invite");
-    const placed = { ...identity, workspaceRoot: resolve(options.workspaceRoot ?? identity.workspaceRoot) };
-    spool = createSpool({ directory: directory.spoolPath, clock });
-    const events = toEvents(emitter, placed, (graceMs) => void drain({ graceMs }).then(() => close()));
-    core = openCore({ ...base, identity: placed }, spool, events);
-    await core.start();
-    void core.ended.then((error) => end(error));
-  }
-
-  async function drain(request: { readonly graceMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
-    await core?.drain({ graceMs: request.graceMs ?? options.drainGraceMs, signal: request.signal });
-  }
-
-  async function end(error: CortexError | undefined): Promise<void> {
-    await core?.close();
-    await spool?.close().catch(() => {
-      // What could not be flushed is what a crash would lose; the next start says so.
-    });
-    await directory.close();
-    settleClosed(error);
-    emitter.emit("stopped", { error });
-  }
-
-  async function close(): Promise<void> {
-    isClosed.abort();
-    await starting?.catch(() => {});
-    if (core === undefined) return await end(undefined);
-    await core.close();
-    await closed;
-  }
-
-  async function enrolNode(text: string): Promise<{ nodeId: NodeIdentity["nodeId"] }> {
-    assertOpen(isClosed.signal);
-    const { key, state } = directory;
-    const workspaceRoot = resolve(options.workspaceRoot ?? "workspaces");
-    const nodeName = options.name ?? hostname();
-    identity = await enrol({ invite: decodeInvite(text), open: openGrpcEnrolment, key, state, clock, nodeName, workspaceRoot });
-    return { nodeId: identity.nodeId };
-  }
-
-  const startOnce = (): Promise<void> => (starting ??= start());
-  const closeOnce = (): Promise<void> => (closing ??= close());
+  const closeOnce = (): Promise<void> => (state.closed ??= close(state, closed));
   const node: CortexNode = {
     get nodeId() {
-      return identity?.nodeId;
+      return state.identity?.nodeId;
     },
-    enrol: enrolNode,
-    start: startOnce,
-    drain,
+    enrol: (invite) => enrolNode(state, invite),
+    start: () => (state.starting ??= start(state, closeOnce)),
+    drain: (request) => drain(state, request),
     close: closeOnce,
     closed,
     run: (request = {}) => run(node, request),
@@ -131,6 +102,68 @@ function assembleNode(base: NodeBase): CortexNode {
     [Symbol.asyncDispose]: closeOnce,
   };
   return node;
+}
+
+async function start(state: RunningNode, closeNode: () => Promise<void>): Promise<void> {
+  const { base, identity, emitter } = state;
+  assertOpen(state.closing.signal);
+  if (identity === undefined) throw new CortexError("UNAUTHENTICATED", "the node is not enrolled; it needs an invite");
+  const placed = { ...identity, workspaceRoot: resolve(base.options.workspaceRoot ?? identity.workspaceRoot) };
+  state.spool = createSpool({ directory: base.directory.spoolPath, clock: base.clock });
+  const events = toEvents(emitter, placed, (graceMs) => void drain(state, { graceMs }).then(closeNode));
+  const core = openCore({ ...base, identity: placed }, state.spool, events);
+  state.core = core;
+  await core.start();
+  void core.ended.then((error) => end(state, error));
+}
+
+async function drain(
+  { core, base }: RunningNode,
+  request: { readonly graceMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<void> {
+  await core?.drain({ graceMs: request.graceMs ?? base.options.drainGraceMs, signal: request.signal });
+}
+
+/** Gives everything back, once, when the core is over. */
+async function end(state: RunningNode, error: CortexError | undefined): Promise<void> {
+  await state.core?.close();
+  try {
+    await state.spool?.close();
+  } catch {
+    // What could not be flushed is what a crash would lose; the next start deals with it.
+  }
+  await state.base.directory.close();
+  state.settle(error);
+  state.emitter.emit("stopped", { error });
+}
+
+async function close(state: RunningNode, closed: Promise<unknown>): Promise<void> {
+  state.closing.abort();
+  try {
+    await state.starting;
+  } catch {
+    // Whoever started it hears why it did not start; there is nothing more to close than below.
+    return await end(state, undefined);
+  }
+  if (state.core === undefined) return await end(state, undefined);
+  await state.core.close();
+  await closed;
+}
+
+async function enrolNode(state: RunningNode, text: string): Promise<{ nodeId: NodeIdentity["nodeId"] }> {
+  assertOpen(state.closing.signal);
+  const { directory, options, clock } = state.base;
+  const identity = await enrol({
+    invite: decodeInvite(text),
+    open: openGrpcEnrolment,
+    key: directory.key,
+    state: directory.state,
+    clock,
+    nodeName: options.name ?? hostname(),
+    workspaceRoot: resolve(options.workspaceRoot ?? "workspaces"),
+  });
+  state.identity = identity;
+  return { nodeId: identity.nodeId };
 }
 
 /** Works until the signal, then drains; whatever happens, the node is closed afterwards. */
@@ -153,7 +186,11 @@ async function run(node: CortexNode, { invite, signal }: RunOptions): Promise<vo
   }
 }
 
-function openCore(base: NodeBase & { readonly identity: NodeIdentity }, spool: Spool, events: NodeCoreEvents): NodeCore {
+function openCore(
+  base: NodeBase & { readonly identity: NodeIdentity },
+  spool: Spool,
+  events: NodeCoreEvents,
+): NodeCore {
   const { options, directory, identity, clock } = base;
   const { workspaceRoot, nodeId } = identity;
   mkdirSync(workspaceRoot, { recursive: true, mode: 0o700 });

@@ -96,7 +96,13 @@ export async function createHub<Extra extends OperationTable = Record<never, nev
   try {
     return await start(options, undo);
   } catch (error) {
-    for (const step of undo.reverse()) await step();
+    for (const step of undo.reverse()) {
+      try {
+        await step();
+      } catch {
+        // Why the hub did not start is told, not what followed from it.
+      }
+    }
     throw error;
   }
 }
@@ -187,10 +193,22 @@ function closeOnce(running: {
   const run = async (): Promise<void> => {
     // Nodes hear a goodbye before their connections end; requests that wait for a node end with them.
     running.closing.abort();
-    await running.http?.close();
-    await running.parts.close();
-    await running.server.close({ graceMs: CLOSE_GRACE_MS });
-    await running.store?.close();
+    // What fails to close keeps nothing else open; the first failure is told.
+    const steps = [
+      () => running.http?.close(),
+      () => running.parts.close(),
+      () => running.server.close({ graceMs: CLOSE_GRACE_MS }),
+      () => running.store?.close(),
+    ];
+    const failures: unknown[] = [];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   };
   return () => {
     closing ??= run();

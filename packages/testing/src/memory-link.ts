@@ -4,7 +4,13 @@
  * Frames keep their order and arrive in a later microtask, one batch for each tick, as on a real stream. What a real
  * stream never does (losing or repeating one frame while it stays open) a fault can do here, to show that the cores notice.
  */
-import { CortexError, type FrameListener, type Link, MAX_CONTROL_MESSAGE_BYTES, toCortexError } from "@cortex-mesh/protocol";
+import {
+  CortexError,
+  type FrameListener,
+  type Link,
+  MAX_CONTROL_MESSAGE_BYTES,
+  toCortexError,
+} from "@cortex-mesh/protocol";
 
 /** What happens to one frame on its way. */
 export type FrameFate = "deliver" | "drop" | "duplicate";
@@ -41,91 +47,122 @@ interface End {
 
 function createEnd(fault: FrameFault = () => "deliver"): End {
   let peer: End | undefined;
-  let outgoing: Uint8Array[] = [];
-  let sentCount = 0;
-  let bufferedBytes = 0;
-  let incoming: Uint8Array[] = [];
-  let incomingBytes = 0;
-  let listener: FrameListener | undefined;
-  let isReading = false;
   let isClosed = false;
-  let isEnding = false;
   let settleClosed: (reason: CortexError | undefined) => void = () => undefined;
   const closed = new Promise<CortexError | undefined>((resolve) => {
     settleClosed = resolve;
   });
-
-  const flush = (): void => {
-    const frames = outgoing;
-    outgoing = [];
-    bufferedBytes = 0;
-    if (frames.length > 0) peer?.receive(frames);
-  };
-  const finish = (reason: CortexError | undefined): void => {
-    if (isClosed) return;
+  const settle = (reason: CortexError | undefined): void => {
     isClosed = true;
+    inbox.discard();
     settleClosed(reason);
   };
-  const read = async (): Promise<void> => {
-    if (isReading || listener === undefined) return;
-    isReading = true;
-    try {
-      while (incoming.length > 0 && !isClosed) {
-        const frames = incoming;
-        incoming = [];
-        incomingBytes = 0;
-        await listener(frames);
-      }
-    } catch (error) {
-      link.close(toCortexError(error));
-    } finally {
-      isReading = false;
-      if (isEnding && incoming.length === 0) finish(undefined);
-    }
+  const close = (reason?: CortexError): void => {
+    if (isClosed) return;
+    if (reason === undefined) outbox.flush();
+    settle(reason);
+    peer?.finish(reason);
   };
-
+  const outbox = createOutbox(fault, (frames) => peer?.receive(frames));
+  const inbox = createInbox(close);
   const link: Link = {
     closed,
     get bufferedBytes() {
-      return bufferedBytes;
+      return outbox.bytes();
     },
     send(frame) {
-      if (isClosed) return;
-      if (frame.byteLength > MAX_CONTROL_MESSAGE_BYTES) throw new CortexError("TOO_LARGE", `a frame of ${frame.byteLength} bytes`);
-      const fate = fault(frame, sentCount++);
-      if (fate === "drop") return;
-      if (outgoing.length === 0) queueMicrotask(flush);
-      // The receiver gets bytes of its own, as from a socket.
-      for (let copies = fate === "duplicate" ? 2 : 1; copies > 0; copies--) outgoing.push(Uint8Array.from(frame));
-      bufferedBytes += frame.byteLength;
+      if (!isClosed) outbox.add(frame);
     },
     drained: () => Promise.resolve(),
-    onFrames(next) {
-      listener = next;
-      void read();
-    },
-    close(reason) {
-      if (isClosed) return;
-      if (reason === undefined) flush();
-      finish(reason);
-      peer?.finish(reason);
-    },
+    onFrames: (listener) => inbox.listen(listener),
+    close,
   };
   return {
     link,
-    finish(reason) {
-      isEnding = true;
-      if (reason !== undefined || (incoming.length === 0 && !isReading)) finish(reason);
-    },
     connect(other) {
       peer = other;
     },
     receive(frames) {
+      if (!isClosed) inbox.add(frames);
+    },
+    finish(reason) {
       if (isClosed) return;
-      incoming.push(...frames);
-      for (const frame of frames) incomingBytes += frame.byteLength;
-      if (incomingBytes > MAX_WAITING_BYTES) link.close(new CortexError("TOO_LARGE", "nobody reads the memory link"));
+      if (reason === undefined) inbox.whenRead(() => settle(undefined));
+      else settle(reason);
+    },
+  };
+}
+
+/** Frames of one tick, handed over together in the next microtask. */
+function createOutbox(fault: FrameFault, deliver: (frames: readonly Uint8Array[]) => void) {
+  let frames: Uint8Array[] = [];
+  let bytes = 0;
+  let count = 0;
+  const flush = (): void => {
+    const batch = frames;
+    frames = [];
+    bytes = 0;
+    if (batch.length > 0) deliver(batch);
+  };
+  return {
+    bytes: () => bytes,
+    flush,
+    add(frame: Uint8Array): void {
+      if (frame.byteLength > MAX_CONTROL_MESSAGE_BYTES) {
+        throw new CortexError("TOO_LARGE", `a frame of ${frame.byteLength} bytes is over the limit`);
+      }
+      const fate = fault(frame, count++);
+      if (fate === "drop") return;
+      if (frames.length === 0) queueMicrotask(flush);
+      // The receiver gets bytes of its own, as from a socket.
+      for (let copies = fate === "duplicate" ? 2 : 1; copies > 0; copies--) frames.push(Uint8Array.from(frame));
+      bytes += frame.byteLength;
+    },
+  };
+}
+
+/** Frames that came, handed to the listener one batch after the other. */
+function createInbox(close: (reason: CortexError) => void) {
+  let frames: Uint8Array[] = [];
+  let bytes = 0;
+  let listener: FrameListener | undefined;
+  let isReading = false;
+  let onRead: (() => void) | undefined;
+  const read = async (): Promise<void> => {
+    if (isReading || listener === undefined) return;
+    isReading = true;
+    try {
+      while (frames.length > 0) {
+        const batch = frames;
+        frames = [];
+        bytes = 0;
+        await listener(batch);
+      }
+    } catch (error) {
+      close(toCortexError(error));
+    } finally {
+      isReading = false;
+      onRead?.();
+    }
+  };
+  return {
+    listen(next: FrameListener): void {
+      listener = next;
       void read();
+    },
+    add(batch: readonly Uint8Array[]): void {
+      frames.push(...batch);
+      for (const frame of batch) bytes += frame.byteLength;
+      if (bytes > MAX_WAITING_BYTES) close(new CortexError("TOO_LARGE", "nobody reads the memory link"));
+      void read();
+    },
+    discard(): void {
+      frames = [];
+    },
+    /** Calls `then` when nothing is left to read. */
+    whenRead(then: () => void): void {
+      onRead = then;
+      if (!isReading && frames.length === 0) then();
     },
   };
 }

@@ -1,5 +1,5 @@
-import { CortexError } from "@cortex-mesh/protocol";
 import { describe, expect, it } from "vitest";
+import { CortexError } from "@cortex-mesh/protocol";
 import { createMemoryLinkPair } from "../src/memory-link.js";
 
 const frame = (value: number): Uint8Array => Uint8Array.of(value);

@@ -3,9 +3,26 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { createMemoryState, createNodeCore, createNoneDriver, createSpool, type HubTransport, type NodeCore, shell } from "@cortex-mesh/node-sdk";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  createMemoryState,
+  createNodeCore,
+  createNoneDriver,
+  createSpool,
+  type HubTransport,
+  type NodeCore,
+  shell,
+} from "@cortex-mesh/node-sdk";
 import { createMemoryStore, type HubCore, openHubCore } from "@cortex-mesh/orchestrator-sdk";
-import { CortexError, decodeInvite, generateSigningKey, type Link, type NodeId, signEnrollmentProof, systemIds } from "@cortex-mesh/protocol";
+import {
+  CortexError,
+  decodeInvite,
+  generateSigningKey,
+  type Link,
+  type NodeId,
+  signEnrollmentProof,
+  systemIds,
+} from "@cortex-mesh/protocol";
 import {
   BeginEnrollmentRequestSchema,
   FinishEnrollmentRequestSchema,
@@ -14,7 +31,6 @@ import {
   NodeTaskFrameSchema,
   RegistrationRequestSchema,
 } from "@cortex-mesh/protocol/gen";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createMemoryLinkPair, type FrameFault } from "../src/memory-link.js";
 import { createVirtualClock, type VirtualClock } from "../src/virtual-clock.js";
 
@@ -74,7 +90,13 @@ async function openMesh(root: string): Promise<Mesh> {
       nodeName: "a",
       address: "memory:1",
       caPem: "",
-      grantKeys: [{ keyId: hub.authority.grantKey.keyId, publicKey: Buffer.from(hub.authority.grantKey.publicKey).toString("base64"), notAfterMs: 0 }],
+      grantKeys: [
+        {
+          keyId: hub.authority.grantKey.keyId,
+          publicKey: Buffer.from(hub.authority.grantKey.publicKey).toString("base64"),
+          notAfterMs: 0,
+        },
+      ],
       workspaceRoot: join(root, "workspaces"),
     },
     key,
@@ -90,7 +112,10 @@ async function openMesh(root: string): Promise<Mesh> {
     random: () => 0.5,
     randomBytes: (size) => crypto.getRandomValues(new Uint8Array(size)),
     bootId: "boot-1",
-    machine: { capabilities: (skills) => ({ os: "linux", skills: skills.map(({ name, version }) => ({ name, version })) }), figures: () => ({}) },
+    machine: {
+      capabilities: (skills) => ({ os: "linux", skills: skills.map(({ name, version }) => ({ name, version })) }),
+      figures: () => ({}),
+    },
     hostEnv: process.env,
     sweep: async () => undefined,
     events: {
@@ -139,7 +164,8 @@ function memoryTransport(hub: HubCore, faults: ControlFaults): HubTransport {
   };
   return {
     issueToken: (request) => hub.tokens.issue(create(IssueTokenRequestSchema, request)),
-    register: async (request, token) => hub.gateway.register(await hub.tokens.verify(token), create(RegistrationRequestSchema, request)),
+    register: async (request, token) =>
+      hub.gateway.register(await hub.tokens.verify(token), create(RegistrationRequestSchema, request)),
     openTasks: (token) => serve(pair(faults), token, "openTasks"),
     openHealth: (token) => serve(pair(), token, "openHealth"),
     openLogs: (token) => serve(pair(), token, "openLogs"),
@@ -155,7 +181,14 @@ async function enrol(hub: HubCore, key: ReturnType<typeof generateSigningKey>): 
   const { publicKey } = key;
   const { challenge, hubId } = hub.enrolment.begin(create(BeginEnrollmentRequestSchema, { inviteId, publicKey }));
   const signature = signEnrollmentProof(key, { challenge, inviteId, publicKey, hubId });
-  const request = create(FinishEnrollmentRequestSchema, { inviteId, publicKey, challenge, secret, signature, nodeName: "a" });
+  const request = create(FinishEnrollmentRequestSchema, {
+    inviteId,
+    publicKey,
+    challenge,
+    secret,
+    signature,
+    nodeName: "a",
+  });
   return (await hub.enrolment.finish(request)).nodeId as NodeId;
 }
 
@@ -163,7 +196,11 @@ async function enrol(hub: HubCore, key: ReturnType<typeof generateSigningKey>): 
 async function dispatch(): Promise<string> {
   const alice = mesh.hub.as("alice");
   const { sessionId } = await alice.createSession({ nodes: [{ nodeId: mesh.nodeId, path: "work" }] });
-  const { taskId } = await alice.dispatch({ sessionId, skill: "shell", input: { command: "echo ran >> runs.txt; cat runs.txt" } });
+  const { taskId } = await alice.dispatch({
+    sessionId,
+    skill: "shell",
+    input: { command: "echo ran >> runs.txt; cat runs.txt" },
+  });
   return taskId;
 }
 
@@ -172,7 +209,11 @@ async function assertRanOnce(taskId: string): Promise<void> {
   const isEnded = async (): Promise<boolean> => (await alice.getTask({ taskId })).finishedAt !== null;
   await mesh.until("the end of the task", isEnded);
   const task = await alice.getTask({ taskId });
-  expect(task).toMatchObject({ state: "succeeded", result: { exitCode: 0 }, output: { stdoutBytes: 4, complete: true } });
+  expect(task).toMatchObject({
+    state: "succeeded",
+    result: { exitCode: 0 },
+    output: { stdoutBytes: 4, complete: true },
+  });
   const seqs: string[] = [];
   for await (const { id } of alice.followTask({ taskId })) seqs.push(id);
   expect(seqs).toEqual(seqs.map((_, index) => String(index + 1)));
@@ -197,7 +238,10 @@ describe("two cores over links in memory", () => {
     const before = mesh.dials();
     // The links of the first connection were made without a fault: begin anew with it.
     mesh.hub.connections.get(mesh.nodeId)?.close(new CortexError("UNAVAILABLE", "the test cuts the connection"));
-    await mesh.until("the next connection", () => mesh.dials() > before && mesh.log.filter((line) => line === "online").length > 1);
+    await mesh.until(
+      "the next connection",
+      () => mesh.dials() > before && mesh.log.filter((line) => line === "online").length > 1,
+    );
     delete mesh.faults.up;
     delete mesh.faults.down;
   };

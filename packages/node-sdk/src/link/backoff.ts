@@ -35,7 +35,10 @@ export interface BackoffNow {
 }
 
 /** The next wait, in milliseconds. */
-export function nextDelay(state: BackoffState, now: BackoffNow): { readonly delayMs: number; readonly state: BackoffState } {
+export function nextDelay(
+  state: BackoffState,
+  now: BackoffNow,
+): { readonly delayMs: number; readonly state: BackoffState } {
   const isFast = state.healthyUntilMs !== undefined && now.nowMs - state.healthyUntilMs < FAST_PHASE_MS;
   if (isFast) {
     const windowMs = Math.min(FAST_MAX_MS, FAST_FIRST_MS * FAST_FACTOR ** state.fastTries);

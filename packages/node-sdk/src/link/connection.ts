@@ -4,12 +4,12 @@
  * (K1) The hello is the first frame; what the node says before the welcome waits behind it.
  * (K2) The end of either stream is the end of the connection; it is told once, with its reason.
  */
-import { type Clock, CortexError, type Timer } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, type Link, type Timer } from "@cortex-mesh/protocol";
 import type { HubWelcome } from "@cortex-mesh/protocol/gen";
 import type { NodeReport } from "../runner/report.js";
-import { createControlChannel, type HubFrameBody } from "./control-channel.js";
+import { type ControlChannel, createControlChannel, type HubFrameBody } from "./control-channel.js";
 import { type HubSession, type NodeFacts, requestToken } from "./handshake.js";
-import { type HeartbeatFigures, startHeartbeat } from "./heartbeat.js";
+import { type HeartbeatFigures, type HeartbeatLoop, startHeartbeat } from "./heartbeat.js";
 import { startTokenRenewal, type TokenRenewal } from "./token-renewal.js";
 import type { HubTransport } from "./transport.js";
 import { pause } from "./within.js";
@@ -66,111 +66,154 @@ export interface Connection {
 
 /** Opens the streams of a session and says hello. */
 export function openConnection(options: ConnectionOptions): Connection {
-  const { session, transport, clock, handler } = options;
-  const { epoch } = session;
-  const tasks = transport.openTasks(session.token);
-  const health = transport.openHealth(session.token);
-  const renewal = renewToken(options);
-  const waiting: NodeReport[] = [];
-  let isWelcome = false;
-  let isOver = false;
-  let welcomeTimer: Timer | undefined;
-  let settleReady = { resolve: (): void => {}, reject: (_error: CortexError): void => {} };
-  let settleClosed: (end: ConnectionEnd) => void = () => {};
-  const ready = new Promise<void>((resolve, reject) => {
-    settleReady = { resolve, reject };
-  });
-  // Its owner may look at it later than it is settled.
-  ready.catch(() => {});
-  const closed = new Promise<ConnectionEnd>((resolve) => {
-    settleClosed = resolve;
-  });
+  const conn = createStreams(options);
+  for (const link of [conn.tasks, conn.health]) {
+    void link.closed.then((error) => finish(conn, { error, reconnectAfterMs: undefined }));
+  }
+  sayHello(conn).catch((error: unknown) =>
+    fail(conn, new CortexError("INTERNAL", "the hello could not be made", { cause: error })),
+  );
+  return {
+    session: options.session,
+    token: () => conn.renewal.current(),
+    send(report) {
+      if (conn.isOver) return;
+      if (conn.isWelcome) conn.channel.send(report);
+      else if (conn.waiting.length < MAX_WAITING_REPORTS) conn.waiting.push(report);
+      else fail(conn, new CortexError("UNAVAILABLE", "too much waits for the hub's welcome"));
+    },
+    ready: conn.ready.promise,
+    closed: conn.closed.promise,
+    close: (error) => finish(conn, { error, reconnectAfterMs: undefined }),
+  };
+}
 
-  const channel = createControlChannel({ link: tasks, epoch, onFrames: receive });
+interface OpenStreams {
+  readonly options: ConnectionOptions;
+  readonly tasks: Link;
+  readonly health: Link;
+  readonly channel: ControlChannel;
+  readonly heartbeat: HeartbeatLoop;
+  readonly renewal: TokenRenewal;
+  readonly ready: Deferred<void>;
+  readonly closed: Deferred<ConnectionEnd>;
+  /** What was said before the welcome (K1). */
+  readonly waiting: NodeReport[];
+  isWelcome: boolean;
+  isOver: boolean;
+  welcomeTimer: Timer | undefined;
+}
+
+function createStreams(options: ConnectionOptions): OpenStreams {
+  const { session, transport, clock, handler } = options;
+  const { epoch, token, heartbeatIntervalMs } = session;
+  const tasks = transport.openTasks(token);
+  const health = transport.openHealth(token);
+  const channel = createControlChannel({ link: tasks, epoch, onFrames: (bodies) => receive(conn, bodies) });
   const heartbeat = startHeartbeat({
     link: health,
     clock,
     epoch,
-    intervalMs: session.heartbeatIntervalMs,
-    silenceMs: Math.max(session.leaseMs, 2 * session.heartbeatIntervalMs),
+    intervalMs: heartbeatIntervalMs,
+    silenceMs: Math.max(session.leaseMs, 2 * heartbeatIntervalMs),
     control: channel,
     figures: () => handler.figures(),
-    onLost: (error) => finish({ error, reconnectAfterMs: undefined }),
+    onLost: (error) => fail(conn, error),
   });
-
-  function finish(end: ConnectionEnd): void {
-    if (isOver) return;
-    isOver = true;
-    welcomeTimer?.cancel();
-    heartbeat.stop();
-    renewal.stop();
-    tasks.close(end.error);
-    health.close(end.error);
-    settleReady.reject(end.error ?? new CortexError("UNAVAILABLE", "the connection was ended"));
-    void farewell(end).then(() => settleClosed(end));
-  }
-
-  /** An orderly end gives what was said last a moment to leave. */
-  async function farewell(end: ConnectionEnd): Promise<void> {
-    if (end.error !== undefined) return;
-    const lingering = new AbortController();
-    const left = Promise.all([tasks.closed, health.closed]).then(() => lingering.abort());
-    await Promise.race([left, pause(clock, FAREWELL_MS, lingering.signal)]);
-    lingering.abort();
-  }
-
-  const fail = (error: CortexError): void => finish({ error, reconnectAfterMs: undefined });
-
-  async function receive(bodies: readonly HubFrameBody[]): Promise<void> {
-    let rest = bodies;
-    if (!isWelcome) {
-      const [first] = bodies;
-      if (first?.case !== "welcome") {
-        const end = first === undefined ? undefined : endOf(first);
-        return finish(end ?? { error: new CortexError("BAD_REQUEST", "the hub did not welcome first"), reconnectAfterMs: undefined });
-      }
-      await handler.welcomed(first.value);
-      isWelcome = true;
-      welcomeTimer?.cancel();
-      for (const report of waiting.splice(0)) channel.send(report);
-      settleReady.resolve();
-      rest = bodies.slice(1);
-    }
-    const at = rest.findIndex((body) => endOf(body) !== undefined);
-    const ending = rest[at];
-    await handler.receive(at === -1 ? rest : rest.slice(0, at));
-    const end = ending === undefined ? undefined : endOf(ending);
-    if (end !== undefined) finish(end);
-  }
-
-  async function sayHello(): Promise<void> {
-    const hello = await handler.hello();
-    if (isOver) return;
-    channel.send(hello);
-    welcomeTimer = clock.setTimer(
-      () => fail(new CortexError("TIMED_OUT", `the hub did not welcome the node within ${WELCOME_TIMEOUT_MS} ms`)),
-      WELCOME_TIMEOUT_MS,
-    );
-  }
-
-  for (const link of [tasks, health]) {
-    void link.closed.then((error) => finish({ error, reconnectAfterMs: undefined }));
-  }
-  sayHello().catch((error: unknown) => fail(new CortexError("INTERNAL", "the hello could not be made", { cause: error })));
-
-  return {
-    session,
-    token: () => renewal.current(),
-    send(report) {
-      if (isOver) return;
-      if (isWelcome) channel.send(report);
-      else if (waiting.length < MAX_WAITING_REPORTS) waiting.push(report);
-      else fail(new CortexError("UNAVAILABLE", "too much waits for the hub's welcome"));
-    },
-    ready,
-    closed,
-    close: (error) => finish({ error, reconnectAfterMs: undefined }),
+  const conn: OpenStreams = {
+    options,
+    tasks,
+    health,
+    channel,
+    heartbeat,
+    renewal: renewToken(options),
+    ready: defer(),
+    closed: defer(),
+    waiting: [],
+    isWelcome: false,
+    isOver: false,
+    welcomeTimer: undefined,
   };
+  return conn;
+}
+
+/** Ends the connection once (K2). */
+function finish(conn: OpenStreams, end: ConnectionEnd): void {
+  if (conn.isOver) return;
+  conn.isOver = true;
+  conn.welcomeTimer?.cancel();
+  conn.heartbeat.stop();
+  conn.renewal.stop();
+  conn.tasks.close(end.error);
+  conn.health.close(end.error);
+  conn.ready.reject(end.error ?? new CortexError("UNAVAILABLE", "the connection was ended"));
+  void farewell(conn, end).then(() => conn.closed.resolve(end));
+}
+
+function fail(conn: OpenStreams, error: CortexError): void {
+  finish(conn, { error, reconnectAfterMs: undefined });
+}
+
+/** An orderly end gives what was said last a moment to leave. */
+async function farewell({ tasks, health, options }: OpenStreams, end: ConnectionEnd): Promise<void> {
+  if (end.error !== undefined) return;
+  const lingering = new AbortController();
+  const left = Promise.all([tasks.closed, health.closed]).then(() => lingering.abort());
+  await Promise.race([left, pause(options.clock, FAREWELL_MS, lingering.signal)]);
+  lingering.abort();
+}
+
+async function receive(conn: OpenStreams, bodies: readonly HubFrameBody[]): Promise<void> {
+  const rest = conn.isWelcome ? bodies : await receiveWelcome(conn, bodies);
+  const at = rest.findIndex((body) => endOf(body) !== undefined);
+  const ending = rest[at];
+  await conn.options.handler.receive(at === -1 ? rest : rest.slice(0, at));
+  const end = ending === undefined ? undefined : endOf(ending);
+  if (end !== undefined) finish(conn, end);
+}
+
+/** Takes the welcome and gives what came behind it; the hub may also end the connection in its place. */
+async function receiveWelcome(conn: OpenStreams, bodies: readonly HubFrameBody[]): Promise<readonly HubFrameBody[]> {
+  const [first, ...rest] = bodies;
+  if (first?.case !== "welcome") {
+    const end = first === undefined ? undefined : endOf(first);
+    if (end === undefined) fail(conn, new CortexError("BAD_REQUEST", "the hub did not welcome first"));
+    else finish(conn, end);
+    return [];
+  }
+  await conn.options.handler.welcomed(first.value);
+  conn.isWelcome = true;
+  conn.welcomeTimer?.cancel();
+  for (const report of conn.waiting.splice(0)) conn.channel.send(report);
+  conn.ready.resolve();
+  return rest;
+}
+
+async function sayHello(conn: OpenStreams): Promise<void> {
+  const { handler, clock } = conn.options;
+  const hello = await handler.hello();
+  if (conn.isOver) return;
+  conn.channel.send(hello);
+  conn.welcomeTimer = clock.setTimer(
+    () => fail(conn, new CortexError("TIMED_OUT", `the hub did not welcome the node within ${WELCOME_TIMEOUT_MS} ms`)),
+    WELCOME_TIMEOUT_MS,
+  );
+}
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: CortexError) => void;
+}
+
+/** A promise that is settled from outside; a rejection that nobody looks at yet is no fault. */
+function defer<T>(): Deferred<T> {
+  let settle: Pick<Deferred<T>, "resolve" | "reject"> = { resolve: () => {}, reject: () => {} };
+  const promise = new Promise<T>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  promise.catch(() => {});
+  return { promise, ...settle };
 }
 
 function renewToken({ session, transport, facts, clock }: ConnectionOptions): TokenRenewal {

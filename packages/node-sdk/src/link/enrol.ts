@@ -74,10 +74,7 @@ async function exchange({ invite, key, clock, nodeName }: EnrolOptions, transpor
   const { inviteId, secret } = invite;
   const limit = { clock, timeoutMs: CALL_TIMEOUT_MS, what: "enrolment" };
   const { publicKey } = key;
-  const begun = await within(
-    transport.begin({ inviteId, publicKey, protocolVersion: PROTOCOL_VERSION }),
-    limit,
-  );
+  const begun = await within(transport.begin({ inviteId, publicKey, protocolVersion: PROTOCOL_VERSION }), limit);
   const { challenge, hubId } = begun;
   const signature = signEnrollmentProof(key, { challenge, inviteId, publicKey, hubId });
   const request = { inviteId, publicKey, challenge, secret, signature, nodeName, version: CORTEX_VERSION };

@@ -56,7 +56,10 @@ export async function openGrpcEnrolment(invite: Invite): Promise<{ transport: En
           fingerprint: Buffer.from(caFingerprint, "hex"),
           timeoutMs: FIRST_CONTACT_TIMEOUT_MS,
         });
-  const tls = caPem === "" ? {} : { caPem, serverName: await readHubName({ address, caPem, timeoutMs: FIRST_CONTACT_TIMEOUT_MS }) };
+  const tls =
+    caPem === ""
+      ? {}
+      : { caPem, serverName: await readHubName({ address, caPem, timeoutMs: FIRST_CONTACT_TIMEOUT_MS }) };
   const channel = openChannel({ address, role: "control", tls });
   const client = channel.client(Enrollment);
   const transport: EnrolTransport = {

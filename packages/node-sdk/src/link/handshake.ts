@@ -12,13 +12,13 @@ import {
   type Keyring,
   negotiateVersion,
   openGrantKeys,
-  parsePolicyBytes,
   type Policy,
+  parsePolicyBytes,
   SESSION_NONCE_BYTES,
-  sha256,
   type SigningKey,
-  signTokenProof,
   SUPPORTED_PROTOCOL,
+  sha256,
+  signTokenProof,
 } from "@cortex-mesh/protocol";
 import type {
   CapabilitiesSchema,

@@ -6,8 +6,8 @@
  * (S3) A stream that ends alone is opened again; each log then goes on after what the hub has acknowledged.
  */
 import { type Clock, CortexError, type Link } from "@cortex-mesh/protocol";
-import { createSendWindow, type SendWindow } from "@cortex-mesh/protocol/log";
 import type { LogAck } from "@cortex-mesh/protocol/gen";
+import { createSendWindow, type SendWindow } from "@cortex-mesh/protocol/log";
 import type { Spool, SpooledLog } from "../runner/spool.js";
 import { decodeLogAck, encodeLogFrame } from "./log-frames.js";
 import { pause } from "./within.js";
@@ -44,125 +44,141 @@ interface Lane {
   readonly stopListening: () => void;
 }
 
+interface Sending {
+  readonly options: LogSenderOptions;
+  /** In order of their turns (S1). */
+  readonly lanes: Map<SpooledLog, Lane>;
+  readonly aborter: AbortController;
+  link: Link | undefined;
+  reopenMs: number;
+  /** Wakes the loop when it waits for something to send. */
+  wake: () => void;
+}
+
 /** Starts to send what is in the spool and what comes. */
 export function startLogSender(options: LogSenderOptions): LogSender {
-  const { spool, clock, epoch } = options;
-  const lanes = new Map<SpooledLog, Lane>();
-  const aborter = new AbortController();
-  let link: Link | undefined;
-  let reopenMs = FIRST_REOPEN_MS;
-  let wake = (): void => {};
-
-  function addLane(spooled: SpooledLog): void {
-    const window = createSendWindow({ afterSeq: spooled.log.ackedSeq });
-    const stopListening = spooled.log.onAppend(() => wake());
-    lanes.set(spooled, { spooled, window, isBlocked: false, stopListening });
-    wake();
-  }
-
-  function removeLane(lane: Lane): void {
-    lane.stopListening();
-    lanes.delete(lane.spooled);
-  }
-
-  function openLink(): Link {
-    const opened = options.openLink();
-    link = opened;
-    for (const { window, spooled } of lanes.values()) window.reset(spooled.log.ackedSeq);
-    opened.onFrames((frames) => {
-      reopenMs = FIRST_REOPEN_MS;
-      for (const bytes of frames) acknowledge(decodeLogAck(bytes));
-      wake();
-    });
-    void opened.closed.then(() => {
-      if (link === opened) link = undefined;
-      for (const lane of lanes.values()) lane.isBlocked = false;
-      wake();
-    });
-    return opened;
-  }
-
-  function acknowledge(ack: LogAck): void {
-    const name = ack.log?.name;
-    const spooled = name?.case === "task" ? spool.find(name.value) : undefined;
-    const lane = spooled === undefined ? undefined : lanes.get(spooled);
-    if (lane === undefined || spooled === undefined) return;
-    lane.isBlocked = false;
-    if (ack.refused) {
-      removeLane(lane);
-      options.onRefused(spooled);
-      return;
-    }
-    advance(lane, Number(ack.throughSeq), ack.resend);
-    options.onAcked(spooled);
-  }
-
-  /** Takes the next lane that has something to send, and puts it behind the others (S1). */
-  function nextLane(): Lane | undefined {
-    for (const lane of lanes.values()) {
-      if (lane.isBlocked || lane.window.nextSeq >= lane.spooled.log.nextSeq) continue;
-      if (lane.window.available().records === 0) continue;
-      lanes.delete(lane.spooled);
-      lanes.set(lane.spooled, lane);
-      return lane;
-    }
-    return undefined;
-  }
-
-  async function run(): Promise<void> {
-    while (!aborter.signal.aborted) {
-      const lane = nextLane();
-      if (lane === undefined) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        continue;
-      }
-      if (link === undefined) await reopen();
-      else await sendQuantum(lane, link, epoch);
-    }
-  }
-
-  async function reopen(): Promise<void> {
-    const opened = openLink();
-    const isLost = await Promise.race([opened.closed.then(() => true), Promise.resolve(false)]);
-    if (!isLost) return;
-    await pause(clock, reopenMs, aborter.signal);
-    reopenMs = Math.min(reopenMs * 2, MAX_REOPEN_MS);
-  }
-
-  async function sendQuantum(lane: Lane, to: Link, frameEpoch: bigint): Promise<void> {
-    const { spooled, window } = lane;
-    const afterSeq = window.nextSeq - 1;
-    const maxBytes = Math.max(1, Math.min(QUANTUM_BYTES, window.available().bytes));
-    const records = await readUnlessGone(spooled, afterSeq, maxBytes);
-    if (records === undefined) return removeLane(lane);
-    // An acknowledgement that came meanwhile may have moved the window: what was read is then read again.
-    if (link !== to || window.nextSeq !== afterSeq + 1) return;
-    for (const record of records) {
-      if (!window.canSend(record.payload.byteLength)) {
-        lane.isBlocked = true;
-        break;
-      }
-      to.send(encodeLogFrame(spooled, record, frameEpoch));
-      window.sent(record.seq, record.payload.byteLength);
-    }
-    await to.drained();
-  }
-
-  for (const spooled of spool.list()) addLane(spooled);
-  const stopWatching = spool.onOpened(addLane);
-  run().catch((error: unknown) => link?.close(new CortexError("INTERNAL", "logs cannot be sent", { cause: error })));
+  const { spool } = options;
+  const sending: Sending = {
+    options,
+    lanes: new Map(),
+    aborter: new AbortController(),
+    link: undefined,
+    reopenMs: FIRST_REOPEN_MS,
+    wake: () => {},
+  };
+  for (const spooled of spool.list()) addLane(sending, spooled);
+  const stopWatching = spool.onOpened((spooled) => addLane(sending, spooled));
+  run(sending).catch((error: unknown) =>
+    sending.link?.close(new CortexError("INTERNAL", "logs cannot be sent", { cause: error })),
+  );
   return {
     close() {
-      if (aborter.signal.aborted) return;
-      aborter.abort();
+      if (sending.aborter.signal.aborted) return;
+      sending.aborter.abort();
       stopWatching();
-      for (const lane of [...lanes.values()]) removeLane(lane);
-      link?.close();
-      wake();
+      for (const lane of [...sending.lanes.values()]) removeLane(sending, lane);
+      sending.link?.close();
+      sending.wake();
     },
   };
+}
+
+function addLane(sending: Sending, spooled: SpooledLog): void {
+  const window = createSendWindow({ afterSeq: spooled.log.ackedSeq });
+  const stopListening = spooled.log.onAppend(() => sending.wake());
+  sending.lanes.set(spooled, { spooled, window, isBlocked: false, stopListening });
+  sending.wake();
+}
+
+function removeLane({ lanes }: Sending, lane: Lane): void {
+  lane.stopListening();
+  lanes.delete(lane.spooled);
+}
+
+/** Takes the next lane that has something to send, and puts it behind the others (S1). */
+function nextLane({ lanes }: Sending): Lane | undefined {
+  for (const lane of lanes.values()) {
+    if (lane.isBlocked || lane.window.nextSeq >= lane.spooled.log.nextSeq) continue;
+    lanes.delete(lane.spooled);
+    lanes.set(lane.spooled, lane);
+    return lane;
+  }
+  return undefined;
+}
+
+async function run(sending: Sending): Promise<void> {
+  while (!sending.aborter.signal.aborted) {
+    const lane = nextLane(sending);
+    if (lane === undefined) {
+      await new Promise<void>((resolve) => {
+        sending.wake = resolve;
+      });
+      continue;
+    }
+    if (sending.link === undefined) openStream(sending);
+    else await sendQuantum(sending, lane, sending.link);
+  }
+}
+
+function openStream(sending: Sending): void {
+  const opened = sending.options.openLink();
+  sending.link = opened;
+  for (const { window, spooled } of sending.lanes.values()) window.reset(spooled.log.ackedSeq);
+  opened.onFrames((frames) => {
+    sending.reopenMs = FIRST_REOPEN_MS;
+    for (const bytes of frames) acknowledge(sending, decodeLogAck(bytes));
+    sending.wake();
+  });
+  void opened.closed.then(() => afterStream(sending, opened));
+}
+
+/** A stream that ended is opened again after a wait, which an acknowledgement on the next one makes short again (S3). */
+async function afterStream(sending: Sending, ended: Link): Promise<void> {
+  const waitMs = sending.reopenMs;
+  sending.reopenMs = Math.min(waitMs * 2, MAX_REOPEN_MS);
+  for (const lane of sending.lanes.values()) lane.isBlocked = true;
+  await pause(sending.options.clock, waitMs, sending.aborter.signal);
+  if (sending.link === ended) sending.link = undefined;
+  for (const lane of sending.lanes.values()) {
+    lane.isBlocked = false;
+    lane.window.reset(lane.spooled.log.ackedSeq);
+  }
+  sending.wake();
+}
+
+function acknowledge(sending: Sending, ack: LogAck): void {
+  const { spool, onAcked, onRefused } = sending.options;
+  const name = ack.log?.name;
+  const spooled = name?.case === "task" ? spool.find(name.value) : undefined;
+  const lane = spooled === undefined ? undefined : sending.lanes.get(spooled);
+  if (lane === undefined || spooled === undefined) return;
+  lane.isBlocked = false;
+  if (ack.refused) {
+    removeLane(sending, lane);
+    onRefused(spooled);
+    return;
+  }
+  advance(lane, Number(ack.throughSeq), ack.resend);
+  onAcked(spooled);
+}
+
+async function sendQuantum(sending: Sending, lane: Lane, to: Link): Promise<void> {
+  const { spooled, window } = lane;
+  const afterSeq = window.nextSeq - 1;
+  const maxBytes = Math.max(1, Math.min(QUANTUM_BYTES, window.available().bytes));
+  const records = await readUnlessGone(spooled, afterSeq, maxBytes);
+  if (records === undefined) return removeLane(sending, lane);
+  // An acknowledgement that came meanwhile may have moved the window: what was read is then read again.
+  if (sending.link !== to || window.nextSeq !== afterSeq + 1) return;
+  for (const record of records) {
+    if (!window.canSend(record.payload.byteLength)) {
+      lane.isBlocked = true;
+      break;
+    }
+    to.send(encodeLogFrame(spooled, record, sending.options.epoch));
+    window.sent(record.seq, record.payload.byteLength);
+  }
+  await to.drained();
 }
 
 /** Moves a lane to what the hub holds; it may hold more than this connection has sent, or less and want the rest again. */

@@ -5,7 +5,7 @@
  * (V2) `close` ends it at any moment, also while it dials or waits, and nothing goes on behind it.
  * (V3) Only a link that held counts as healthy, so that a hub that accepts and drops is not dialled in a loop.
  */
-import { type Clock, CortexError, type CortexErrorCode, toCortexError } from "@cortex-mesh/protocol";
+import { type Clock, type CortexError, type CortexErrorCode, toCortexError } from "@cortex-mesh/protocol";
 import { afterLink, type BackoffState, INITIAL_BACKOFF, nextDelay } from "./backoff.js";
 import type { Connection, ConnectionEnd } from "./connection.js";
 import { PROOF_REFUSED } from "./handshake.js";

@@ -1,14 +1,15 @@
 /**
  * Drives the link of a node: makes a connection after each dial and wires it to the desk, the logs and the machine.
  */
-import { openConnection, type Connection } from "../link/connection.js";
+
+import type { GrantContext } from "../inbox/inbox.js";
+import { type Connection, openConnection } from "../link/connection.js";
 import type { HubFrameBody } from "../link/control-channel.js";
 import { type AgreedPolicy, type HubSession, type NodeFacts, openPolicy, shakeHands } from "../link/handshake.js";
 import { type LogSender, startLogSender } from "../link/log-sender.js";
 import { type Supervisor, startSupervisor } from "../link/supervisor.js";
 import type { TaskDesk } from "../link/task-desk.js";
 import type { HubTransport } from "../link/transport.js";
-import type { GrantContext } from "../inbox/inbox.js";
 import type { Runner } from "../runner/runner.js";
 import type { NodeCoreOptions } from "./core-options.js";
 

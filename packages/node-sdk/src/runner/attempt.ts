@@ -205,7 +205,10 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 function setLongTimer(clock: Clock, run: () => void, delayMs: number): Timer {
   let timer: Timer;
   const wait = (leftMs: number): void => {
-    timer = clock.setTimer(() => (leftMs > MAX_TIMER_MS ? wait(leftMs - MAX_TIMER_MS) : run()), Math.min(leftMs, MAX_TIMER_MS));
+    timer = clock.setTimer(
+      () => (leftMs > MAX_TIMER_MS ? wait(leftMs - MAX_TIMER_MS) : run()),
+      Math.min(leftMs, MAX_TIMER_MS),
+    );
   };
   wait(delayMs);
   return { cancel: () => timer.cancel() };

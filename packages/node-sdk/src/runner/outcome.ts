@@ -37,8 +37,18 @@ interface StopWords {
 
 const STOPPED: Readonly<Record<StopReason, StopWords>> = {
   cancel: { outcome: Outcome.CANCELLED, cause: "killed", code: "CANCELLED", text: "the task was cancelled" },
-  timeout: { outcome: Outcome.TIMED_OUT, cause: "timeout", code: "TIMED_OUT", text: "the task ran longer than allowed" },
-  output: { outcome: Outcome.FAILED, cause: "output", code: "QUOTA_EXCEEDED", text: "the task wrote more than allowed" },
+  timeout: {
+    outcome: Outcome.TIMED_OUT,
+    cause: "timeout",
+    code: "TIMED_OUT",
+    text: "the task ran longer than allowed",
+  },
+  output: {
+    outcome: Outcome.FAILED,
+    cause: "output",
+    code: "QUOTA_EXCEEDED",
+    text: "the task wrote more than allowed",
+  },
   disk: { outcome: Outcome.FAILED, cause: "disk", code: "STORAGE_FULL", text: "the node could not keep the output" },
 };
 

@@ -7,8 +7,8 @@
 import { CortexError, isCortexError, type OpenedTaskGrant } from "@cortex-mesh/protocol";
 import type { AttemptKey, SlotGate } from "../inbox/inbox.js";
 import { type RunningAttempt, runAttempt } from "./attempt.js";
-import type { InputPiece } from "./task-input.js";
 import type { RunnerHost } from "./set-up.js";
+import type { InputPiece } from "./task-input.js";
 
 /** Pause before a queued task is tried again when its start cannot be written, in milliseconds. */
 const START_RETRY_MS = 1_000;
@@ -34,82 +34,53 @@ export interface Runner extends SlotGate {
   idle(): Promise<void>;
 }
 
+interface Slots {
+  readonly host: RunnerHost;
+  readonly maxTasks: number;
+  readonly running: Map<string, RunningAttempt>;
+  readonly queue: OpenedTaskGrant[];
+  readonly idleWaiters: (() => void)[];
+  heldCount: number;
+  isDraining: boolean;
+  /** A start could not be written; the queue waits a moment. */
+  isPausing: boolean;
+}
+
 /** Makes a runner with `maxTasks` slots. */
 export function createRunner(host: RunnerHost, maxTasks: number): Runner {
   const running = new Map<string, RunningAttempt>();
   const queue: OpenedTaskGrant[] = [];
-  const idleWaiters: (() => void)[] = [];
-  let heldSlots = 0;
-  let isDraining = false;
-  let isPausing = false;
-
-  function release(): void {
-    heldSlots -= 1;
-    startQueued();
-    if (heldSlots === 0) for (const wake of idleWaiters.splice(0)) wake();
-  }
-
-  function start(grant: OpenedTaskGrant, startedAtMs: number): void {
-    const name = nameOf(grant);
-    const attempt = runAttempt(host, grant, startedAtMs);
-    running.set(name, attempt);
-    void attempt.ended.then(() => {
-      running.delete(name);
-      release();
-    });
-  }
-
-  function startQueued(): void {
-    while (!isDraining && !isPausing && heldSlots < maxTasks) {
-      const grant = queue.shift();
-      if (grant === undefined) return;
-      heldSlots += 1;
-      void startStored(grant);
-    }
-  }
-
-  async function startStored(grant: OpenedTaskGrant): Promise<void> {
-    const startedAtMs = host.clock.nowMs();
-    try {
-      if (await commitStart(host, grant, startedAtMs)) start(grant, startedAtMs);
-      else release();
-    } catch (error) {
-      // Still stored, and first in the queue again; when the state is closed, the next start of the node deals with it.
-      if (!isCortexError(error) || error.code !== "UNAVAILABLE") pauseThenRetry(grant);
-      heldSlots -= 1;
-    }
-  }
-
-  function pauseThenRetry(grant: OpenedTaskGrant): void {
-    queue.unshift(grant);
-    isPausing = true;
-    host.clock.setTimer(() => {
-      isPausing = false;
-      startQueued();
-    }, START_RETRY_MS);
-  }
-
+  const slots: Slots = {
+    host,
+    maxTasks,
+    running,
+    queue,
+    idleWaiters: [],
+    heldCount: 0,
+    isDraining: false,
+    isPausing: false,
+  };
   return {
     maxTasks,
     get isDraining() {
-      return isDraining;
+      return slots.isDraining;
     },
     get runningCount() {
-      return heldSlots;
+      return slots.heldCount;
     },
     get storedCount() {
       return queue.length;
     },
     tryReserve() {
-      if (isDraining || queue.length > 0 || heldSlots >= maxTasks) return false;
-      heldSlots += 1;
+      if (slots.isDraining || queue.length > 0 || slots.heldCount >= maxTasks) return false;
+      slots.heldCount += 1;
       return true;
     },
-    release,
-    start,
+    release: () => release(slots),
+    start: (grant, startedAtMs) => startHeld(slots, grant, startedAtMs),
     store(grant) {
       queue.push(grant);
-      startQueued();
+      startQueued(slots);
     },
     unstore(key) {
       const at = queue.findIndex((grant) => nameOf(grant) === nameOf(key));
@@ -119,17 +90,63 @@ export function createRunner(host: RunnerHost, maxTasks: number): Runner {
     listRunning: () => [...running.values()],
     receiveInput: (key, piece) => running.get(nameOf(key))?.receiveInput(piece),
     beginDrain() {
-      isDraining = true;
+      slots.isDraining = true;
       return queue.splice(0);
     },
     stopAll(graceMs) {
       for (const attempt of running.values()) attempt.stop("cancel", graceMs);
     },
     async idle() {
-      if (heldSlots === 0) return;
-      await new Promise<void>((resolve) => idleWaiters.push(resolve));
+      if (slots.heldCount > 0) await new Promise<void>((resolve) => slots.idleWaiters.push(resolve));
     },
   };
+}
+
+function release(slots: Slots): void {
+  slots.heldCount -= 1;
+  startQueued(slots);
+  if (slots.heldCount === 0) for (const wake of slots.idleWaiters.splice(0)) wake();
+}
+
+function startHeld(slots: Slots, grant: OpenedTaskGrant, startedAtMs: number): void {
+  const name = nameOf(grant);
+  const attempt = runAttempt(slots.host, grant, startedAtMs);
+  slots.running.set(name, attempt);
+  void attempt.ended.then(() => {
+    slots.running.delete(name);
+    release(slots);
+  });
+}
+
+function startQueued(slots: Slots): void {
+  while (!slots.isDraining && !slots.isPausing && slots.heldCount < slots.maxTasks) {
+    const grant = slots.queue.shift();
+    if (grant === undefined) return;
+    slots.heldCount += 1;
+    void startStored(slots, grant);
+  }
+}
+
+async function startStored(slots: Slots, grant: OpenedTaskGrant): Promise<void> {
+  const { host } = slots;
+  const startedAtMs = host.clock.nowMs();
+  try {
+    if (await commitStart(host, grant, startedAtMs)) startHeld(slots, grant, startedAtMs);
+    else release(slots);
+  } catch (error) {
+    // Still stored, and first in the queue again; when the state is closed, the next start of the node deals with it.
+    if (!isCortexError(error) || error.code !== "UNAVAILABLE") pauseThenRetry(slots, grant);
+    release(slots);
+  }
+}
+
+function pauseThenRetry(slots: Slots, grant: OpenedTaskGrant): void {
+  slots.queue.unshift(grant);
+  slots.isPausing = true;
+  slots.host.clock.setTimer(() => {
+    slots.isPausing = false;
+    startQueued(slots);
+  }, START_RETRY_MS);
 }
 
 /** Makes the start of a stored attempt durable; false when it is not to be started any more. */

@@ -12,7 +12,7 @@ import type { TaskRequest } from "@cortex-mesh/protocol/gen";
 import type { AttemptKey } from "../inbox/inbox.js";
 import type { SandboxDriver } from "../sandbox/driver.js";
 import { buildEnvironment } from "../sandbox/environment.js";
-import { assertLevelAvailable, type IsolationLevel, ISOLATION_LEVELS } from "../sandbox/report.js";
+import { assertLevelAvailable, ISOLATION_LEVELS, type IsolationLevel } from "../sandbox/report.js";
 import type { StartedSkill } from "../skills/node-skill.js";
 import type { SkillTable } from "../skills/skill-table.js";
 import type { NodeState } from "../state/node-state.js";
@@ -76,7 +76,10 @@ export async function setUpTask(host: RunnerHost, grant: OpenedTaskGrant, output
 
 function parseInput(inputJson: Uint8Array): unknown {
   if (inputJson.byteLength > MAX_TASK_INPUT_BYTES) {
-    throw new CortexError("TOO_LARGE", `the input has ${inputJson.byteLength} bytes, the limit is ${MAX_TASK_INPUT_BYTES}`);
+    throw new CortexError(
+      "TOO_LARGE",
+      `the input has ${inputJson.byteLength} bytes, the limit is ${MAX_TASK_INPUT_BYTES}`,
+    );
   }
   if (inputJson.byteLength === 0) return {};
   try {

@@ -50,16 +50,14 @@ export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
   const { key, spool, clock, limitBytes } = options;
   const patience = new AbortController();
   let spooled: Promise<SpooledLog> | undefined;
-  let keptBytes = 0;
-  let lostBytes = 0;
-  let lostPieces = 0;
+  let [keptBytes, lostBytes, lostPieces] = [0, 0, 0];
   let isOverLimit = false;
   let hasFailed = false;
 
-  function lose(sizeBytes: number): void {
+  const lose = (sizeBytes: number): void => {
     lostBytes += sizeBytes;
     lostPieces += 1;
-  }
+  };
 
   async function append(kind: number, bytes: Uint8Array): Promise<void> {
     try {

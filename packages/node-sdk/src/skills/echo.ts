@@ -1,6 +1,7 @@
 /** The skill `echo`: writes a text to standard output and gives it back; shows that a node works, and how a skill looks. */
-import { defineSkill, type SkillImplementation } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { defineSkill, type SkillImplementation } from "@cortex-mesh/protocol";
 
 /** The contract of `echo`. */
 export const echoSkill = defineSkill("echo", {

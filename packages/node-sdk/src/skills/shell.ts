@@ -1,8 +1,9 @@
 /**
  * The skill `shell`: a command line for the node's shell, or a program with its arguments, in the task's sandbox.
  */
-import { defineSkill, validateWith } from "@cortex-mesh/protocol";
+
 import { z } from "zod";
+import { defineSkill, validateWith } from "@cortex-mesh/protocol";
 import type { ProgramSpec, RunningProcess } from "../sandbox/driver.js";
 import type { NodeSkill, SkillRequest, StartedSkill } from "./node-skill.js";
 

@@ -3,7 +3,7 @@
  *
  * The key is there before the hub hears of it, so that an enrolment that was cut off is repeated with the same key.
  */
-import { isId, type HubId, type NodeId } from "@cortex-mesh/protocol";
+import { type HubId, isId, type NodeId } from "@cortex-mesh/protocol";
 import type { NodeState } from "./node-state.js";
 
 /** A key that signs grants, as it is kept. */

@@ -103,7 +103,8 @@ interface AttemptRow {
   readonly state: AttemptState;
   readonly grant_id: string;
   readonly started_at_ms: number;
-  readonly response: Uint8Array | null;
+  /** The driver gives a Buffer for a single row and an ArrayBuffer for each of several. */
+  readonly response: Uint8Array | ArrayBuffer | null;
   readonly has_log: number;
   readonly last_log_seq: number;
   readonly changed_at_ms: number;
@@ -126,8 +127,7 @@ function createTransaction(database: Database.Database): StateTransaction {
     put: (record) => void put.run(toParameters(record)),
     remove: (taskId, attempt) => void remove.run([taskId, attempt]),
     forgetBefore: (changedAtMs) => forget.run([changedAtMs]).changes,
-    readSetting: (name: SettingName) =>
-      (readSetting.get([name]) as { readonly value: string } | undefined)?.value,
+    readSetting: (name: SettingName) => (readSetting.get([name]) as { readonly value: string } | undefined)?.value,
     writeSetting: (name, value) => void writeSetting.run([name, value]),
   };
 }
@@ -157,7 +157,7 @@ function toRecord(row: AttemptRow): AttemptRecord {
     state: row.state,
     grantId: row.grant_id,
     startedAtMs: row.started_at_ms,
-    response: row.response ?? undefined,
+    response: row.response === null ? undefined : new Uint8Array(row.response),
     hasLog: row.has_log === 1,
     lastLogSeq: row.last_log_seq,
     changedAtMs: row.changed_at_ms,
@@ -166,7 +166,8 @@ function toRecord(row: AttemptRow): AttemptRecord {
 
 function toStateError(error: unknown, path: string): unknown {
   const code = (error as { readonly code?: unknown }).code;
-  if (code === "SQLITE_FULL") return new CortexError("STORAGE_FULL", `no room on the disk for ${path}`, { cause: error });
+  if (code === "SQLITE_FULL")
+    return new CortexError("STORAGE_FULL", `no room on the disk for ${path}`, { cause: error });
   if (code === "SQLITE_CORRUPT" || code === "SQLITE_NOTADB") {
     return new CortexError("DATA_CORRUPT", `${path} is damaged`, { cause: error });
   }

@@ -1,5 +1,5 @@
-import { generateSigningKey } from "@cortex-mesh/protocol";
 import { describe, expect, it } from "vitest";
+import { generateSigningKey } from "@cortex-mesh/protocol";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle } from "../support/wait-until.js";

@@ -1,10 +1,12 @@
-import { Outcome } from "@cortex-mesh/protocol/gen";
 import { describe, expect, it } from "vitest";
+import { Outcome } from "@cortex-mesh/protocol/gen";
 import { type HubConnection, taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
 
-function sendInput(hub: HubConnection, offset: number, text: string, eof = false): void {
+function sendInput(hub: HubConnection, offset: number, piece: string | { readonly last: string }): void {
+  const text = typeof piece === "string" ? piece : piece.last;
+  const eof = typeof piece !== "string";
   const value = { taskId: taskIdOf(1), attempt: 1, offset: BigInt(offset), data: Buffer.from(text), eof };
   hub.send({ case: "input", value } as never);
 }
@@ -18,7 +20,7 @@ describe("standard input", () => {
     await hub.heard("started", 1);
     sendInput(hub, 1, "bcde");
     sendInput(hub, 9, "hole");
-    sendInput(hub, 5, "f", true);
+    sendInput(hub, 5, { last: "f" });
     const run = node.probe.runs.get(taskIdOf(1))!;
     await waitUntil(() => run.hasInputEnded(), "the end of input");
     await waitUntil(() => hub.said("inputAck", 1).at(-1)?.closed === true, "the last acknowledgement");
@@ -56,7 +58,7 @@ describe("standard input", () => {
     hub.dispatch({ index: 2, skill: "shell", input: { argv: ["cat"] } });
     expect(await hub.heard("response", 2)).toMatchObject({ outcome: Outcome.SUCCEEDED, lastLogSeq: 0n });
     await hub.heard("started", 1);
-    sendInput(hub, 0, "through the pipe", true);
+    sendInput(hub, 0, { last: "through the pipe" });
     expect(await hub.heard("response", 1)).toMatchObject({ outcome: Outcome.SUCCEEDED });
     await waitUntil(() => node.hub.output(1).text === "through the pipe", "the output");
   });

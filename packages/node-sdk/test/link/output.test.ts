@@ -1,5 +1,5 @@
-import { Outcome } from "@cortex-mesh/protocol/gen";
 import { describe, expect, it } from "vitest";
+import { Outcome } from "@cortex-mesh/protocol/gen";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
@@ -55,7 +55,11 @@ describe("output", () => {
     const second = await node.hub.connection(2);
     await waitUntil(() => node.hub.output(1).seqs.length === 300, "all of it");
     expect(node.hub.duplicates).toBe(250);
-    expect(node.hub.output(1).text).toBe(upTo(300).map((piece) => `${piece};`).join(""));
+    expect(node.hub.output(1).text).toBe(
+      upTo(300)
+        .map((piece) => `${piece};`)
+        .join(""),
+    );
     node.probe.runs.get(taskIdOf(1))!.exit(0);
     expect(await second.heard("response", 1)).toMatchObject({ lastLogSeq: 300n });
     await waitUntil(() => node.spool.list().length === 0, "the log to be deleted");
@@ -73,6 +77,7 @@ describe("output", () => {
     hub.closeLogs();
     await settle();
     await request.write("stdout", Buffer.from(" two"));
+    await node.clock.advance(100);
     await waitUntil(() => node.hub.output(1).text === "one two", "the second piece");
     expect(hub.logStreams).toBe(2);
     expect(hub.isOver).toBe(false);
@@ -119,6 +124,22 @@ describe("output", () => {
     await node.probe.runs.get(taskIdOf(2))!.request.write("stdout", Buffer.from("quiet"));
     await waitUntil(() => node.hub.output(2).text === "quiet", "the quiet one");
     expect(node.hub.output(1).seqs.length).toBeLessThan(64);
+  });
+
+  it("E4: logs take turns, so a quiet task's output is not behind all of a noisy one's", async () => {
+    await using node = await startNode();
+    const first = await node.hub.connection(1);
+    first.dispatch({ index: 1 });
+    first.dispatch({ index: 2 });
+    await first.heard("started", 2);
+    first.cut();
+    await settle();
+    const noisy = node.probe.runs.get(taskIdOf(1))!.request;
+    for (let piece = 1; piece <= 30; piece += 1) await noisy.write("stdout", new Uint8Array(100_000));
+    await node.probe.runs.get(taskIdOf(2))!.request.write("stdout", Buffer.from("quiet"));
+    await node.clock.advance(1_000);
+    await waitUntil(() => node.hub.arrivals.length === 31, "all of it");
+    expect(node.hub.arrivals.indexOf(taskIdOf(2))).toBeLessThan(4);
   });
 
   it("X4: output over the limit ends the task and shows as a gap of that many bytes", async () => {

@@ -1,5 +1,5 @@
-import { CortexError } from "@cortex-mesh/protocol";
 import { describe, expect, it } from "vitest";
+import { CortexError } from "@cortex-mesh/protocol";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";

@@ -1,5 +1,5 @@
-import { HeldState, Outcome } from "@cortex-mesh/protocol/gen";
 import { describe, expect, it } from "vitest";
+import { HeldState, Outcome } from "@cortex-mesh/protocol/gen";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";

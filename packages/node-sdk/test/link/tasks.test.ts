@@ -1,5 +1,8 @@
-import { Outcome } from "@cortex-mesh/protocol/gen";
 import { describe, expect, it } from "vitest";
+import { CortexError } from "@cortex-mesh/protocol";
+import { Outcome } from "@cortex-mesh/protocol/gen";
+import { createMemoryState } from "../../src/state/memory-state.js";
+import type { NodeState } from "../../src/state/node-state.js";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
@@ -76,6 +79,36 @@ describe("a task on a node", () => {
     await hub.heard("started", 3);
     node.probe.runs.get(taskIdOf(3))!.exit(0);
     await hub.heard("started", 4);
+  });
+
+  it("E4: a task that waits because its start could not be written is not overtaken, and starts later", async () => {
+    const real = createMemoryState();
+    let passes = Number.POSITIVE_INFINITY;
+    const state: NodeState = {
+      ...real,
+      commit(change) {
+        passes -= 1;
+        return passes === -1 ? Promise.reject(new CortexError("STORAGE_FULL", "full")) : real.commit(change);
+      },
+    };
+    await using node = await startNode({ maxTasks: 1, state });
+    node.hub.behaviour.acksResponses = false;
+    const hub = await node.hub.connection(1);
+    hub.dispatch({ index: 1 });
+    hub.dispatch({ index: 2 });
+    await hub.heard("started", 1);
+    await hub.heard("accepted", 2);
+    // The end of the first is written, the start of the second is not.
+    passes = 1;
+    node.probe.runs.get(taskIdOf(1))!.exit(0);
+    await hub.heard("response", 1);
+    await waitUntil(() => passes === -1, "the failure");
+    await settle();
+    hub.dispatch({ index: 3 });
+    await hub.heard("accepted", 3);
+    await node.clock.advance(1_000);
+    await hub.heard("started", 2);
+    expect(node.probe.starts.has(taskIdOf(3))).toBe(false);
   });
 
   it("E1: a task that cannot be set up is rejected with its code and was never started", async () => {

@@ -1,10 +1,10 @@
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { CortexError, defineSkill } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
 import { createVirtualClock } from "@cortex-mesh/testing";
-import { describe, expect, it } from "vitest";
-import { z } from "zod";
-import { createSkillTable } from "../../src/skills/skill-table.js";
 import { shell } from "../../src/skills/shell.js";
+import { createSkillTable } from "../../src/skills/skill-table.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
 

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -77,7 +77,8 @@ describe.each(KINDS)("a node's state ($name)", ({ open }) => {
     });
     const next = await reopen();
     const [found] = await next.listOpen();
-    expect({ ...found, response: Uint8Array.from(found!.response!) }).toEqual(full);
+    expect(found).toEqual(full);
+    expect(await next.commit((transaction) => transaction.findTask("a"))).toEqual(full);
     expect(await next.readSetting("identity")).toBe("x");
     await next.close();
   });
@@ -178,7 +179,9 @@ describe("a state directory", () => {
       process.stdout.write("held");
       setInterval(() => {}, 1000);
     `;
-    const holder = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+    const holder = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     await once(holder.stdout, "data");
     expect(() => openStateDirectory(path)).toThrow(expect.objectContaining({ code: "STATE_IN_USE" }));
     holder.kill("SIGKILL");
@@ -189,7 +192,6 @@ describe("a state directory", () => {
   it("I2: a key file that holds no key is an error that names it", async () => {
     const path = temporaryDirectory();
     await openStateDirectory(path).close();
-    const { writeFileSync } = await import("node:fs");
     writeFileSync(join(path, "identity.key"), "nothing");
     expect(() => openStateDirectory(path)).toThrow(expect.objectContaining({ code: "DATA_CORRUPT" }));
   });

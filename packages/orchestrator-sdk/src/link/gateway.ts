@@ -4,58 +4,33 @@
  * Knows streams only as {@link Link}s, so that the same code serves gRPC and a simulator. Who is calling was proven before:
  * every call carries the verified token.
  */
-import { create } from "@bufbuild/protobuf";
-import {
-  type Clock,
-  CortexError,
-  isCortexError,
-  type Link,
-  negotiateVersion,
-  type NodeId,
-  type Policy,
-  policyBytes,
-  policyHash,
-  type SigningKey,
-  SUPPORTED_PROTOCOL,
-  CORTEX_VERSION,
-} from "@cortex-mesh/protocol";
-import {
-  PolicyMode,
-  type RegistrationRequest,
-  type RegistrationResponse,
-  RegistrationResponseSchema,
-} from "@cortex-mesh/protocol/gen";
-import { systemScope } from "../access/scope.js";
-import { appendFeed } from "../feed/feed-service.js";
+import { type Clock, CortexError, isCortexError, type Link, negotiateVersion, type NodeId, type Policy, type SigningKey, SUPPORTED_PROTOCOL } from "@cortex-mesh/protocol";
+import type { RegistrationRequest, RegistrationResponse } from "@cortex-mesh/protocol/gen";
 import type { NodeConnections } from "../nodes/connections.js";
-import type { NodeRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
 import type { TaskWriter } from "../tasks/commit.js";
 import type { InputRelay } from "../tasks/input.js";
 import type { OutputReceiver } from "../tasks/output.js";
 import type { TaskReports } from "../tasks/reports.js";
 import type { Wake } from "../wake/wake.js";
+import { watchHello } from "./hello.js";
 import { createHubConnection, type HubConnection } from "./hub-connection.js";
 import { attachLogs } from "./log-stream.js";
 import { createOutgoing } from "./outgoing.js";
-import { attachHealth, HEARTBEAT_INTERVAL_MS, LEASE_MS } from "./report-health.js";
+import { disconnectTasks, recordPresence } from "./presence.js";
+import { createConnectionRules, type NodeCredentials, recordRegistration } from "./register.js";
+import { attachHealth, type SilenceWatch, watchSilence } from "./report-health.js";
 import { createTaskStreamHandler } from "./task-stream.js";
-import { readCapabilities } from "./wire.js";
 
-/** A node's finished attempts may be forgotten after this time. */
-export const FORGET_AFTER_MS = 24 * 60 * 60_000;
-/** Tasks at once that a node may ask for. */
-const MAX_TASKS_A_NODE = 4096;
+export type { NodeCredentials } from "./register.js";
 
-/** What the token of a call proved. */
-export interface NodeCredentials {
-  readonly nodeId: NodeId;
-  readonly epoch: number;
-}
+/** Time between the returns of two nodes to a hub that stops, and the longest a node is told to wait. */
+const RETURN_SPREAD_MS = 2;
+const MAX_RETURN_MS = 30_000;
 
 /** Where nodes come in. */
 export interface NodeGateway {
-  /** @throws {@link CortexError} `VERSION_UNSUPPORTED`, `NODE_REVOKED`, `SUPERSEDED`, `BAD_REQUEST` */
+  /** @throws {@link CortexError} `VERSION_UNSUPPORTED`, `NODE_REVOKED`, `SUPERSEDED`, `BAD_REQUEST`, `UNAVAILABLE` */
   register(credentials: NodeCredentials, request: RegistrationRequest): Promise<RegistrationResponse>;
   openTasks(credentials: NodeCredentials, link: Link): void;
   openHealth(credentials: NodeCredentials, link: Link): void;
@@ -84,10 +59,8 @@ export interface GatewayOptions {
 /** Makes the gateway of a hub. */
 export function createGateway(options: GatewayOptions): NodeGateway {
   const { connections, writer, clock } = options;
-  const policyJson = policyBytes(options.policy);
-  const policySha256 = policyHash(options.policy);
-  const registered = new Map<NodeId, HubConnection>();
-  const ending = new Set<Promise<void>>();
+  const rules = createConnectionRules(options);
+  const registry = createRegistry(options);
 
   writer.onCommit((before, after) => {
     // A task that left a node concerns that node as well: its cancel is not needed any more.
@@ -95,35 +68,13 @@ export function createGateway(options: GatewayOptions): NodeGateway {
       if (nodeId !== undefined) connections.get(nodeId)?.noteTask(after);
     }
   });
-
-  const find = (credentials: NodeCredentials): HubConnection => {
-    const connection = registered.get(credentials.nodeId);
-    if (connection === undefined || connection.epoch !== credentials.epoch) {
-      throw new CortexError("SUPERSEDED", "the connection is not registered, or a newer one took its place");
-    }
-    return connection;
-  };
-  /** A stream that cannot be attached is closed with the reason; a stream's fault never reaches the others. */
-  const attach = (credentials: NodeCredentials, link: Link, how: (connection: HubConnection) => void): void => {
-    try {
-      how(find(credentials));
-    } catch (error) {
-      link.close(isCortexError(error) ? error : new CortexError("INTERNAL", "the stream could not be opened", { cause: error }));
-    }
-  };
   const onReady = async (connection: HubConnection): Promise<void> => {
     await recordPresence(options, connection, "online");
     options.wake.wake("place");
   };
-  const onEnd = async (connection: HubConnection): Promise<void> => {
-    if (registered.get(connection.nodeId) === connection) registered.delete(connection.nodeId);
-    if (!connections.remove(connection)) return;
-    await disconnectTasks(options, connection);
-    await recordPresence(options, connection, "offline");
-  };
-
   return {
     async register(credentials, request) {
+      registry.assertOpen();
       const protocolVersion = negotiateVersion(SUPPORTED_PROTOCOL, { min: request.protocolMin, max: request.protocolMax });
       const node = await recordRegistration(options, credentials, request);
       const connection = createHubConnection({
@@ -135,107 +86,88 @@ export function createGateway(options: GatewayOptions): NodeGateway {
         connectedAtMs: clock.nowMs(),
         maxTasks: node.maxTasks,
       });
+      registry.add(connection);
+      return rules.answer({ protocolVersion, epoch: credentials.epoch });
+    },
+    openTasks: (credentials, link) =>
+      registry.attach(credentials, link, ({ connection }) => {
+        const outgoing = createOutgoing(connection, { ...options, policySha256: rules.policySha256 });
+        connection.attachTasks(link, createTaskStreamHandler(connection, { ...options, outgoing, onReady }));
+      }),
+    openHealth: (credentials, link) =>
+      registry.attach(credentials, link, ({ connection, silence }) => attachHealth(connection, link, silence)),
+    openLogs: (credentials, link) =>
+      registry.attach(credentials, link, ({ connection }) => attachLogs(connection, link, options.output)),
+    close: () => registry.close(),
+  };
+}
+
+interface Registered {
+  readonly connection: HubConnection;
+  readonly silence: SilenceWatch;
+}
+
+/** The connections that streams may be attached to, and the ends that are being recorded. */
+interface Registry {
+  /** @throws {@link CortexError} `UNAVAILABLE` when the hub is stopping */
+  assertOpen(): void;
+  /** @throws {@link CortexError} `SUPERSEDED` when the node has a newer connection, `UNAVAILABLE` when the hub is stopping */
+  add(connection: HubConnection): void;
+  /** A stream that cannot be attached is closed with the reason; a stream's fault never reaches the others. */
+  attach(credentials: NodeCredentials, link: Link, how: (registered: Registered) => void): void;
+  close(): Promise<void>;
+}
+
+function createRegistry(options: GatewayOptions): Registry {
+  const { connections, clock } = options;
+  const registered = new Map<NodeId, Registered>();
+  const ending = new Set<Promise<void>>();
+  let isClosed = false;
+
+  const assertOpen = (): void => {
+    if (isClosed) throw new CortexError("UNAVAILABLE", "the hub is stopping");
+  };
+  const find = ({ nodeId, epoch }: NodeCredentials): Registered => {
+    const entry = registered.get(nodeId);
+    if (entry?.connection.epoch === epoch) return entry;
+    throw new CortexError("SUPERSEDED", "the connection is not registered, or a newer one took its place");
+  };
+  const onEnd = async (connection: HubConnection): Promise<void> => {
+    if (registered.get(connection.nodeId)?.connection === connection) registered.delete(connection.nodeId);
+    if (!connections.remove(connection)) return;
+    await disconnectTasks(options, connection);
+    await recordPresence(options, connection, "offline");
+  };
+  return {
+    assertOpen,
+    add(connection) {
+      assertOpen();
       connections.add(connection);
-      registered.set(node.nodeId, connection);
+      registered.set(connection.nodeId, { connection, silence: watchSilence(connection, clock) });
+      watchHello(connection, clock);
       void connection.closed.then(() => {
         const work: Promise<void> = onEnd(connection).catch(options.onError).finally(() => ending.delete(work));
         ending.add(work);
       });
-      return create(RegistrationResponseSchema, {
-        protocolVersion,
-        epoch: BigInt(credentials.epoch),
-        policy: {
-          mode: options.policy.mode === "strict" ? PolicyMode.STRICT : PolicyMode.PERMISSIVE,
-          canonicalJson: policyJson,
-          sha256: policySha256,
-          revision: 1n,
-        },
-        grantKeys: [{ keyId: options.grantKey.keyId, publicKey: options.grantKey.publicKey }],
-        heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
-        leaseMs: LEASE_MS,
-        hubTimeMs: BigInt(clock.nowMs()),
-        hubVersion: CORTEX_VERSION,
-        forgetBeforeMs: BigInt(clock.nowMs() - FORGET_AFTER_MS),
-      });
     },
-    openTasks: (credentials, link) =>
-      attach(credentials, link, (connection) => {
-        const outgoing = createOutgoing(connection, { ...options, policySha256 });
-        connection.attachTasks(link, createTaskStreamHandler(connection, outgoing, { ...options, onReady }));
-      }),
-    openHealth: (credentials, link) => attach(credentials, link, (connection) => attachHealth(connection, link, { clock })),
-    openLogs: (credentials, link) => attach(credentials, link, (connection) => attachLogs(connection, link, options.output)),
-    async close() {
-      const open = [...registered.values()];
-      // Spread over 2 ms a node, so that a restarted hub is not met by all of them at once.
-      const spreadMs = Math.min(30_000, open.length * 2);
-      for (const [index, connection] of open.entries()) {
-        const reconnectAfterMs = Math.round((spreadMs * index) / open.length);
-        connection.send({ case: "goodbye", value: { reason: "the hub is stopping", reconnectAfterMs } });
-        connection.close(new CortexError("UNAVAILABLE", "the hub is stopping"));
+    attach(credentials, link, how) {
+      try {
+        how(find(credentials));
+      } catch (error) {
+        link.close(isCortexError(error) ? error : new CortexError("INTERNAL", "the stream could not be opened", { cause: error }));
       }
+    },
+    async close() {
+      isClosed = true;
+      const open = [...registered.values()];
+      const spreadMs = Math.min(MAX_RETURN_MS, open.length * RETURN_SPREAD_MS);
+      for (const [index, { connection }] of open.entries()) {
+        const reconnectAfterMs = Math.round((spreadMs * index) / open.length);
+        connection.dismiss(reconnectAfterMs, new CortexError("UNAVAILABLE", "the hub is stopping"));
+      }
+      // The ends are recorded in the turns after the closing.
+      await Promise.all(open.map(({ connection }) => connection.closed));
       while (ending.size > 0) await Promise.all(ending);
     },
   };
-}
-
-/** Writes what a node says of itself; the epoch of the token has to be the newest one. */
-async function recordRegistration(options: GatewayOptions, credentials: NodeCredentials, request: RegistrationRequest): Promise<NodeRecord> {
-  if (request.nodeId !== credentials.nodeId) throw new CortexError("UNAUTHENTICATED", "the token is for another node");
-  if (request.sessionNonce.byteLength !== 16) throw new CortexError("BAD_REQUEST", "the session nonce has 16 bytes");
-  const nowMs = options.clock.nowMs();
-  return options.store.transaction(async (tx) => {
-    const node = await tx.nodes.get(systemScope, credentials.nodeId);
-    if (node === undefined) throw new CortexError("UNAUTHENTICATED", "the node is not known to this hub; invite it again");
-    if (node.revokedAtMs !== undefined) throw new CortexError("NODE_REVOKED", "the node was revoked by its owner");
-    if (node.epoch !== credentials.epoch) throw new CortexError("SUPERSEDED", "a newer connection of the node took over");
-    const updated: NodeRecord = {
-      ...node,
-      revision: node.revision + 1,
-      bootId: request.bootId,
-      sessionNonce: Buffer.from(request.sessionNonce).toString("hex"),
-      version: request.version,
-      capabilities: readCapabilities(request.capabilities),
-      labels: { ...node.labels, ...request.labels },
-      maxTasks: Math.min(Math.max(request.maxTasks, 1), MAX_TASKS_A_NODE),
-      isDraining: false,
-      connectedAtMs: nowMs,
-      lastSeenAtMs: nowMs,
-      reconnects: node.connectedAtMs === undefined ? 0 : node.reconnects + 1,
-    };
-    await tx.nodes.update(updated);
-    return updated;
-  });
-}
-
-async function recordPresence(options: GatewayOptions, connection: HubConnection, presence: "online" | "offline"): Promise<void> {
-  const atMs = options.clock.nowMs();
-  await options.store.transaction(async (tx) => {
-    const node = await tx.nodes.get(systemScope, connection.nodeId);
-    // Another connection may be current by now; its own events tell the story.
-    if (node === undefined || node.epoch !== connection.epoch) return;
-    await tx.nodes.update({ ...node, revision: node.revision + 1, lastSeenAtMs: atMs });
-    const data = { nodeId: node.nodeId, name: node.name, status: presence, epoch: connection.epoch };
-    await appendFeed(tx, node.ownerId, [{ kind: `node.${presence}`, atMs, data }]);
-  });
-  options.wake.wake(`user:${connection.ownerId}`, `node:${connection.nodeId}`);
-}
-
-/** The connection's attempts go on without it; the deadlines decide how long. */
-async function disconnectTasks(options: GatewayOptions, connection: HubConnection): Promise<void> {
-  const { store, writer } = options;
-  const filter = { nodeId: connection.nodeId, states: ["leased", "running"] } as const;
-  const tasks = await store.tasks.list(systemScope, filter, { limit: 1000 });
-  const mine = tasks.filter((task) => task.epoch === connection.epoch);
-  await Promise.all(
-    mine.map(({ taskId }) =>
-      writer.apply(taskId, { type: "disconnect" }, {
-        check: async (task) => {
-          if (task.epoch !== connection.epoch) throw new CortexError("SUPERSEDED", "a newer connection holds the attempt");
-        },
-      }).catch((error: unknown) => {
-        if (!isCortexError(error) || error.code !== "SUPERSEDED") throw error;
-      }),
-    ),
-  );
 }

@@ -2,24 +2,30 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { CortexError, type Link, MAX_OUTPUT_CHUNK_BYTES } from "@cortex-mesh/protocol";
 import { LogAckSchema, LogFrameSchema } from "@cortex-mesh/protocol/gen";
-import type { OutputAnswer, OutputReceiver } from "../tasks/output.js";
+import type { OutputReceiver } from "../tasks/output.js";
+import type { OutputReply } from "../tasks/output-sink.js";
 import type { HubConnection } from "./hub-connection.js";
 import { readPiece, readTaskId } from "./wire.js";
 
-/** Handles the log stream of one connection. */
+/** Handles one log stream of a connection. */
 export function attachLogs(connection: HubConnection, link: Link, output: OutputReceiver): void {
-  const answer = ({ taskId, attempt, throughSeq, resend, refused }: OutputAnswer): void => {
-    const log = { name: { case: "task", value: { taskId, attempt } } } as const;
-    link.send(toBinary(LogAckSchema, create(LogAckSchema, { log, throughSeq: BigInt(throughSeq), resend, refused })));
+  const reply: OutputReply = {
+    answer({ taskId, attempt, throughSeq, resend, refused }) {
+      const log = { name: { case: "task", value: { taskId, attempt } } } as const;
+      link.send(toBinary(LogAckSchema, create(LogAckSchema, { log, throughSeq: BigInt(throughSeq), resend, refused })));
+    },
+    // The node opens another one, after a while, and sends what was not acknowledged.
+    fail: (reason) => link.close(reason),
   };
-  connection.attachLink(link);
+  connection.attachLink(link, "data");
   link.onFrames(async (frames) => {
     for (const bytes of frames) {
+      if (connection.isClosed) return;
       const frame = fromBinary(LogFrameSchema, bytes);
       if (frame.epoch !== BigInt(connection.epoch) || frame.log?.name.case !== "task") continue;
       if (frame.data.byteLength > MAX_OUTPUT_CHUNK_BYTES) throw new CortexError("TOO_LARGE", "a log record is over its limit");
       const { taskId, attempt } = frame.log.name.value;
-      output.receive({ taskId: readTaskId(taskId), attempt, nodeId: connection.nodeId }, readPiece(frame), answer);
+      output.receive({ taskId: readTaskId(taskId), attempt, nodeId: connection.nodeId }, readPiece(frame), reply);
     }
     await output.room();
   });

@@ -5,28 +5,19 @@
  * Each grant is signed when it is sent, so that it names this connection's nonce and epoch, and is sent once a connection:
  * what a broken connection may have lost is settled by the next hello.
  */
-import { create, toBinary } from "@bufbuild/protobuf";
-import type { Clock, TaskId } from "@cortex-mesh/protocol";
-import { PAYLOAD_TYPES, type PayloadType, signGrant, type SigningKey } from "@cortex-mesh/protocol";
-import { CancelGrantSchema, type GrantHeader, GrantHeaderSchema, TaskGrantSchema } from "@cortex-mesh/protocol/gen";
+import { CortexError, isCortexError, type TaskId } from "@cortex-mesh/protocol";
 import { systemScope } from "../access/scope.js";
 import type { TaskRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
+import type { TaskWriter } from "../tasks/commit.js";
 import { isFinal } from "../tasks/machine.js";
+import { createGrantMaker, type GrantOptions } from "./grants.js";
 import type { HubConnection } from "./hub-connection.js";
-import { writeTaskRequest } from "./wire.js";
-
-/** How long a grant may wait on its way; the node refuses to begin later. */
-export const GRANT_LIFE_MS = 5 * 60_000;
 
 /** What signing and sending need. */
-export interface OutgoingOptions {
+export interface OutgoingOptions extends GrantOptions {
   readonly store: HubStore;
-  readonly clock: Clock;
-  readonly hubId: string;
-  readonly grantKey: SigningKey;
-  readonly policySha256: Uint8Array;
-  readonly randomBytes: (size: number) => Uint8Array;
+  readonly writer: TaskWriter;
   readonly onError: (error: unknown) => void;
 }
 
@@ -38,48 +29,39 @@ export interface Outgoing {
   note(task: TaskRecord): void;
 }
 
+/** What went out for a task on this connection. */
+interface Sent {
+  readonly attempt: number;
+  isCancelSent: boolean;
+}
+
 /** Makes the sender of one connection. */
 export function createOutgoing(connection: HubConnection, options: OutgoingOptions): Outgoing {
-  const { store, clock } = options;
+  const { store, writer } = options;
+  const grants = createGrantMaker(connection, options);
   /** Highest attempt of each task that went out on this connection, and whether its cancel did. */
-  const sent = new Map<TaskId, { readonly attempt: number; isCancelSent: boolean }>();
-  const queue = new Map<TaskId, TaskRecord>();
-  let working: Promise<void> | undefined;
+  const sent = new Map<TaskId, Sent>();
+  const isMine = (task: TaskRecord): boolean =>
+    !isFinal(task.state) && task.nodeId === connection.nodeId && task.epoch === connection.epoch;
 
-  const header = (): GrantHeader => {
-    const nowMs = clock.nowMs();
-    return create(GrantHeaderSchema, {
-      grantId: options.randomBytes(16),
-      hubId: options.hubId,
-      nodeId: connection.nodeId,
-      sessionNonce: connection.sessionNonce,
-      epoch: BigInt(connection.epoch),
-      notBeforeMs: BigInt(nowMs),
-      notAfterMs: BigInt(nowMs + GRANT_LIFE_MS),
-    });
-  };
-  const sendGrant = (payloadType: PayloadType, payload: Uint8Array): void => {
-    connection.send({ case: "grant", value: signGrant({ payload, payloadType, key: options.grantKey }) });
-  };
-  const dispatch = async (task: TaskRecord): Promise<void> => {
-    const request = await store.tasks.request(systemScope, task.taskId);
-    if (request === undefined) return;
-    const session = await store.sessions.get(systemScope, task.sessionId);
-    const grant = create(TaskGrantSchema, {
-      header: header(),
-      attempt: task.attempt,
-      task: writeTaskRequest(task, request, session),
-      policySha256: options.policySha256,
-      ownerId: task.ownerId,
-    });
-    sendGrant(PAYLOAD_TYPES.taskGrant, toBinary(TaskGrantSchema, grant));
-  };
-  const cancel = (task: TaskRecord): void => {
-    const grant = create(CancelGrantSchema, { header: header(), taskId: task.taskId, attempt: task.attempt, reason: "cancelled by its owner" });
-    sendGrant(PAYLOAD_TYPES.cancelGrant, toBinary(CancelGrantSchema, grant));
+  const dispatch = async (noted: TaskRecord): Promise<void> => {
+    const { taskId, attempt } = noted;
+    const request = await store.tasks.request(systemScope, taskId);
+    const session = await store.sessions.get(systemScope, noted.sessionId);
+    // Read last: what was noted may be over by now.
+    const task = await store.tasks.get(systemScope, taskId);
+    if (request === undefined || task === undefined || !isMine(task) || task.attempt !== attempt || task.state !== "leased") return;
+    try {
+      connection.send({ case: "grant", value: grants.task(task, request, session) });
+    } catch (error) {
+      if (!isCortexError(error) || error.code !== "TOO_LARGE") throw error;
+      // It did not leave and never will, at no node.
+      const refusal = { code: error.code, message: `the dispatch does not fit into a message: ${error.message}` };
+      await writer.apply(taskId, { type: "notStarted", attempt, refusal, note: "the dispatch is too large" });
+    }
   };
   const handle = async (task: TaskRecord): Promise<void> => {
-    if (isFinal(task.state) || task.nodeId !== connection.nodeId || task.epoch !== connection.epoch) {
+    if (!isMine(task)) {
       sent.delete(task.taskId);
       return;
     }
@@ -91,26 +73,58 @@ export function createOutgoing(connection: HubConnection, options: OutgoingOptio
     }
     if (task.cancelling && !entry.isCancelSent) {
       entry.isCancelSent = true;
-      cancel(task);
+      connection.send({ case: "grant", value: grants.cancel(task) });
     }
   };
-  const work = async (): Promise<void> => {
-    for (const [taskId, task] of queue) {
-      queue.delete(taskId);
-      await handle(task);
-      await connection.drained();
-    }
-  };
-
   return {
-    markHeld: (taskId, attempt) => void sent.set(taskId, { attempt, isCancelSent: false }),
-    note(task) {
-      queue.set(task.taskId, task);
-      working ??= work()
-        .catch(options.onError)
-        .finally(() => {
-          working = undefined;
-        });
+    markHeld(taskId, attempt) {
+      const isNewer = attempt > (sent.get(taskId)?.attempt ?? 0);
+      if (isNewer) sent.set(taskId, { attempt, isCancelSent: false });
     },
+    note: createQueue({
+      handle,
+      drained: () => connection.drained(),
+      isOver: () => connection.isClosed,
+      onError(error) {
+        options.onError(error);
+        // What should have left did not: the node's next hello settles what it has and what it lacks.
+        connection.close(new CortexError("UNAVAILABLE", "the hub could not send what the node should get", { cause: error }));
+      },
+    }),
+  };
+}
+
+/** Handles the newest state of each task that was noted, one after the other, as fast as the connection takes it. */
+function createQueue(options: {
+  readonly handle: (task: TaskRecord) => Promise<void>;
+  readonly drained: () => Promise<void>;
+  readonly isOver: () => boolean;
+  readonly onError: (error: unknown) => void;
+}): (task: TaskRecord) => void {
+  const { handle, drained, isOver, onError } = options;
+  const queue = new Map<TaskId, TaskRecord>();
+  let isWorking = false;
+  const work = async (): Promise<void> => {
+    try {
+      for (const [taskId, task] of queue) {
+        if (isOver()) return queue.clear();
+        queue.delete(taskId);
+        await handle(task);
+        await drained();
+      }
+    } catch (error) {
+      queue.clear();
+      onError(error);
+    } finally {
+      // In the same turn as the last look at the queue, so that nothing that is noted waits for the next note.
+      isWorking = false;
+    }
+  };
+  return (task) => {
+    if (isOver()) return;
+    queue.set(task.taskId, task);
+    if (isWorking) return;
+    isWorking = true;
+    void work();
   };
 }

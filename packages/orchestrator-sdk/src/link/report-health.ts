@@ -16,19 +16,27 @@ export const OFFLINE_AFTER_MS = 12_000;
 /** How long a heartbeat holds the lease. */
 export const LEASE_MS = 20_000;
 
-/** Handles the health stream of one connection. */
-export function attachHealth(
-  connection: HubConnection,
-  link: Link,
-  options: { readonly clock: Clock },
-): void {
-  const { clock } = options;
+/** Ends a connection that is silent. Counts from its making: one whose health stream never comes is silent as well. */
+export interface SilenceWatch {
+  heard(): void;
+}
+
+/** Starts to watch a connection that was just registered. */
+export function watchSilence(connection: HubConnection, clock: Clock): SilenceWatch {
   let silence: Timer | undefined;
-  let previous: ControlPosition | undefined;
-  const armSilence = (): void => {
+  const heard = (): void => {
     silence?.cancel();
+    if (connection.isClosed) return;
     silence = clock.setTimer(() => connection.close(new CortexError("TIMED_OUT", "the node sent no heartbeat in time")), OFFLINE_AFTER_MS);
   };
+  heard();
+  void connection.closed.then(() => silence?.cancel());
+  return { heard };
+}
+
+/** Handles the health stream of one connection. */
+export function attachHealth(connection: HubConnection, link: Link, silence: SilenceWatch): void {
+  let previous: ControlPosition | undefined;
   const answer = (heartbeat: Heartbeat): void => {
     const lease = create(LeaseAnswerSchema, {
       seq: heartbeat.seq,
@@ -40,15 +48,13 @@ export function attachHealth(
     link.send(toBinary(LeaseAnswerSchema, lease));
   };
 
-  connection.attachLink(link);
-  armSilence();
-  void connection.closed.then(() => silence?.cancel());
+  connection.attachLink(link, "health");
   void link.closed.then((error) => connection.close(error ?? new CortexError("UNAVAILABLE", "the node closed its health stream")));
   link.onFrames((frames) => {
     for (const bytes of frames) {
       const heartbeat = fromBinary(HeartbeatSchema, bytes);
       if (heartbeat.epoch !== BigInt(connection.epoch)) continue;
-      armSilence();
+      silence.heard();
       const roundTripMs = heartbeat.roundTripMs > 0 ? heartbeat.roundTripMs : undefined;
       connection.setUsage(readUsage(heartbeat), roundTripMs);
       const position = { sent: readCount(heartbeat.controlSentSeq), received: connection.controlReceivedSeq };
@@ -56,7 +62,8 @@ export function attachHealth(
         connection.close(new CortexError("STREAM_GAP", `the node sent ${position.sent} control frames, ${position.received} arrived`));
         return;
       }
-      previous = position;
+      // While the hub itself holds the stream up, nothing can be said about what did not arrive.
+      previous = connection.isHandling ? undefined : position;
       answer(heartbeat);
     }
   });

@@ -7,7 +7,8 @@ import { AgentOrchestrator, Enrollment } from "@cortex-mesh/protocol/gen";
 import { type CallContext, createGrpcServer, type GrpcServer, type ServerTls } from "@cortex-mesh/protocol/grpc";
 import type { Enrolment } from "../nodes/enrolment.js";
 import type { Tokens } from "../nodes/tokens.js";
-import type { NodeCredentials, NodeGateway } from "./gateway.js";
+import type { NodeGateway } from "./gateway.js";
+import type { NodeCredentials } from "./register.js";
 
 /** What is served. */
 export interface ServeLinkOptions {

@@ -16,7 +16,7 @@ import {
   type TaskResponse,
 } from "@cortex-mesh/protocol/gen";
 import type { Json, JsonObject, SessionRecord, TaskCause, TaskRecord, TaskRequestRecord } from "../store/records.js";
-import type { OutputPiece } from "../tasks/output.js";
+import type { OutputPiece } from "../tasks/output-plan.js";
 import type { Held } from "../tasks/recover.js";
 import type { EndReport } from "../tasks/reports.js";
 
@@ -113,11 +113,10 @@ export function readEnd(response: TaskResponse): EndReport {
 export function readPiece(frame: LogFrame): OutputPiece {
   const kind = LOG_KINDS[frame.kind];
   if (kind === undefined) throw new CortexError("BAD_REQUEST", "the node sent a log record of an unknown kind");
-  const base = { seq: readCount(frame.seq), kind, atMs: Number(frame.atMs) };
-  if (kind === "stdout" || kind === "stderr") return { ...base, bytes: frame.data, data: null };
-  const none = new Uint8Array(0);
-  if (kind !== "gap") return { ...base, bytes: none, data: readJson(frame.data) };
-  return { ...base, bytes: none, data: { bytes: Number(frame.gap?.bytes ?? 0n), reason: frame.gap?.reason ?? "" } };
+  const base = { seq: readCount(frame.seq), kind, atMs: Number(frame.atMs), bytes: frame.data };
+  if (kind === "stdout" || kind === "stderr") return { ...base, data: null };
+  if (kind !== "gap") return { ...base, data: readJson(frame.data) };
+  return { ...base, data: { bytes: Number(frame.gap?.bytes ?? 0n), reason: frame.gap?.reason ?? "" } };
 }
 
 function readJson(bytes: Uint8Array): Json {

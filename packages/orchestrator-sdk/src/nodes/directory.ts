@@ -74,7 +74,8 @@ export function createNodeDirectory(options: {
     async drain(caller, nodeId) {
       const record = await find(caller, nodeId);
       if (record.revokedAtMs !== undefined) throw new CortexError("NODE_REVOKED", `node ${nodeId} was revoked`);
-      connections.get(nodeId)?.requestDrain(DRAIN_GRACE_MS);
+      const connection = connections.get(nodeId);
+      if (connection?.isReady === true) connection.requestDrain(DRAIN_GRACE_MS);
       return view(record);
     },
     async revoke(caller, nodeId) {
@@ -91,7 +92,8 @@ export function createNodeDirectory(options: {
         ]);
         return { record: after, isNew: true };
       });
-      if (isNew) wake.wake(`user:${record.ownerId}`);
+      // Tasks that wait for this very node will never get it: placement rejects them.
+      if (isNew) wake.wake(`user:${record.ownerId}`, "place");
       connections.get(nodeId)?.close(new CortexError("NODE_REVOKED", "the node was revoked by its owner"));
       return view(record);
     },

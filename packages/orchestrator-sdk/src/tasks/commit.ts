@@ -24,6 +24,10 @@ export interface TaskWriter {
   announce(before: TaskRecord | undefined, after: TaskRecord): void;
   /** Adds a listener for committed changes; it must not throw. */
   onCommit(listener: TaskCommitListener): void;
+  /** Tells everybody that tasks were deleted; `tasks` is what they were. */
+  forget(tasks: readonly TaskRecord[]): void;
+  /** Adds a listener for deleted tasks; it must not throw. */
+  onForget(listener: (task: TaskRecord) => void): void;
 }
 
 /** Conditions and additions of one write. */
@@ -38,6 +42,7 @@ export interface ApplyExtra {
 export function createTaskWriter(options: { readonly store: HubStore; readonly wake: Wake; readonly clock: Clock }): TaskWriter {
   const { store, wake, clock } = options;
   const listeners: TaskCommitListener[] = [];
+  const forgetters: ((task: TaskRecord) => void)[] = [];
   const writer: TaskWriter = {
     async apply(taskId, event, extra = {}) {
       const written = await store.transaction(async (tx) => {
@@ -62,6 +67,14 @@ export function createTaskWriter(options: { readonly store: HubStore; readonly w
       if (after.state === "queued" || (before !== undefined && !isFinal(before.state) && isFinal(after.state))) wake.wake("place");
     },
     onCommit: (listener) => void listeners.push(listener),
+    forget(tasks) {
+      for (const task of tasks) {
+        for (const listener of forgetters) listener(task);
+        wake.wake(`task:${task.taskId}`);
+      }
+      if (tasks.length > 0) wake.wake("place");
+    },
+    onForget: (listener) => void forgetters.push(listener),
   };
   return writer;
 }

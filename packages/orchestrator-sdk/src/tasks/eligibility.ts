@@ -7,6 +7,9 @@
 import type { NodeId, TaskId } from "@cortex-mesh/protocol";
 import type { JsonObject, NodeRecord, TaskRequestRecord } from "../store/records.js";
 
+/** What of a request decides where it can run. */
+export type PlacementNeeds = Pick<TaskRequestRecord, "nodeId" | "skill" | "requires">;
+
 /** A node as placement sees it. */
 export interface Candidate {
   readonly node: NodeRecord;
@@ -26,7 +29,7 @@ export interface Verdict {
 }
 
 /** Judges one node for one task. */
-export function judge(request: TaskRequestRecord, candidate: Candidate): Verdict {
+export function judge(request: PlacementNeeds, candidate: Candidate): Verdict {
   const { node } = candidate;
   const no = (reason: string): Verdict => ({ nodeId: node.nodeId, isEligible: false, isFree: false, reason });
   const waits = (reason: string): Verdict => ({ nodeId: node.nodeId, isEligible: true, isFree: false, reason });
@@ -87,7 +90,7 @@ function unmetKey(key: string, wanted: unknown, node: { readonly has: JsonObject
     case "gpu":
       return wanted === false || (Array.isArray(has["gpus"]) && has["gpus"].length > 0) ? undefined : "the node has no GPU";
     case "sandbox":
-      return Array.isArray(has["sandboxLevels"]) && has["sandboxLevels"].includes(wanted as string)
+      return Array.isArray(has["sandboxLevels"]) && has["sandboxLevels"].includes(wanted)
         ? undefined
         : `the node has not proven isolation level "${String(wanted)}"`;
     default:

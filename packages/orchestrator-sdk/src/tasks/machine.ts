@@ -100,7 +100,7 @@ function decide(task: TaskRecord, event: TaskInputEvent, nowMs: number): Step {
     case "adopt":
       return decideAdopt(task, event, nowMs);
     case "lose":
-      return decideLose(task, event.note, nowMs);
+      return decideLose(task, { note: event.note }, nowMs);
     case "cancel":
       if (task.state === "queued") return change(ended(task, "cancelled", nowMs), "cancelled before it was placed");
       return task.cancelling ? same : change({ cancelling: true });
@@ -133,7 +133,7 @@ function decideNotStarted(task: TaskRecord, event: { readonly refusal: TaskRecor
 
 function decideEnd(task: TaskRecord, end: AttemptEnd, nowMs: number): Step {
   if (task.state === "queued") return refuse("not leased");
-  if (end.state === "indeterminate") return decideLose(task, "the node lost the attempt", nowMs, end);
+  if (end.state === "indeterminate") return decideLose(task, { note: "the node lost the attempt", end }, nowMs);
   return change(withEnd(task, end, nowMs));
 }
 
@@ -149,7 +149,7 @@ function decideAdopt(task: TaskRecord, event: { readonly epoch: number; readonly
   return change({ ...started, epoch: event.epoch, disconnected: false, disconnectedAtMs: undefined });
 }
 
-function decideLose(task: TaskRecord, note: string, nowMs: number, end?: AttemptEnd): Step {
+function decideLose(task: TaskRecord, { note, end }: { readonly note: string; readonly end?: AttemptEnd }, nowMs: number): Step {
   if (task.state === "queued") return refuse("not leased");
   if (task.effect === "idempotent" && !task.cancelling) return change(requeued(), note);
   const isolation = end?.isolation ?? task.isolation;

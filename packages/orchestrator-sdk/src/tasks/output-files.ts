@@ -21,65 +21,91 @@ export interface OutputFiles {
   append(taskId: TaskId, stream: OutputStream, at: { readonly offset: number; readonly chunks: readonly Uint8Array[] }): Promise<void>;
   /** Reads `[start, end)`; the caller names only committed ranges. */
   read(taskId: TaskId, stream: OutputStream, range: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
-  /** Closes the task's files for appending; they open again when needed. */
+  /** Closes the task's files for appending, after what is being written; they open again when needed. */
   release(taskId: TaskId): Promise<void>;
   remove(taskId: TaskId): Promise<void>;
   close(): Promise<void>;
 }
 
+/** A file that is open for appending. */
+interface OpenFile {
+  readonly handle: Promise<FileHandle>;
+  /** The append that goes on; never rejects. */
+  busy: Promise<void> | undefined;
+}
+
 /** Opens the output directory, making it when missing. */
 export async function openOutputFiles(root: string): Promise<OutputFiles> {
   await mkdir(root, { recursive: true, mode: 0o700 });
-  const handles = new Map<string, Promise<FileHandle>>();
+  /** Least recently used first. */
+  const files = new Map<string, OpenFile>();
+  let isClosed = false;
 
-  const openForAppend = (taskId: TaskId, stream: OutputStream): Promise<FileHandle> => {
-    const key = `${taskId}/${stream}`;
-    const present = handles.get(key);
-    if (present !== undefined) return present;
-    const opened = create(root, taskId, stream);
-    handles.set(key, opened);
-    opened.catch(() => handles.delete(key));
-    return opened;
+  const take = (taskId: TaskId, stream: OutputStream): OpenFile => {
+    if (isClosed) throw new CortexError("UNAVAILABLE", "the output files are closed");
+    const key = keyOf(taskId, stream);
+    const file = files.get(key) ?? { handle: create(root, taskId, stream), busy: undefined };
+    files.delete(key);
+    files.set(key, file);
+    file.handle.catch(() => files.get(key) === file && files.delete(key));
+    return file;
   };
-  const forget = async (keys: Iterable<string>): Promise<void> => {
+  const closeFiles = async (keys: readonly string[]): Promise<void> => {
     for (const key of keys) {
-      const handle = handles.get(key);
-      handles.delete(key);
-      await (await handle)?.close();
+      const file = files.get(key);
+      files.delete(key);
+      await file?.busy;
+      await (await file?.handle)?.close();
     }
   };
+  const closeIdle = async (): Promise<void> => {
+    const idle = [...files].filter(([, { busy }]) => busy === undefined).map(([key]) => key);
+    await closeFiles(idle.slice(0, Math.max(0, files.size - MAX_OPEN_FILES)));
+  };
+  const release = (taskId: TaskId): Promise<void> => closeFiles([keyOf(taskId, "stdout"), keyOf(taskId, "stderr")]);
   return {
     async append(taskId, stream, { offset, chunks }) {
+      const file = take(taskId, stream);
+      const written = file.handle.then((handle) => writeDurably(handle, offset, chunks));
+      file.busy = written.catch(() => undefined);
       try {
-        const handle = await openForAppend(taskId, stream);
-        let position = offset;
-        const total = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-        const { bytesWritten } = await handle.writev([...chunks], position);
-        position += bytesWritten;
-        if (bytesWritten < total) await writeRest(handle, Buffer.concat(chunks).subarray(bytesWritten), position);
-        await handle.datasync();
+        await written;
       } catch (error) {
         throw asStorageError(error);
+      } finally {
+        file.busy = undefined;
       }
-      if (handles.size > MAX_OPEN_FILES) await forget([...handles.keys()].slice(0, handles.size - MAX_OPEN_FILES));
+      if (files.size > MAX_OPEN_FILES) await closeIdle();
     },
     read: (taskId, stream, range) => readRange(join(root, taskId, stream), range),
-    release: (taskId) => forget([`${taskId}/stdout`, `${taskId}/stderr`]),
+    release,
     async remove(taskId) {
-      await forget([`${taskId}/stdout`, `${taskId}/stderr`]);
+      await release(taskId);
       await rm(join(root, taskId), { recursive: true, force: true });
     },
-    close: () => forget([...handles.keys()]),
+    close() {
+      isClosed = true;
+      return closeFiles([...files.keys()]);
+    },
   };
+}
+
+function keyOf(taskId: TaskId, stream: OutputStream): string {
+  return `${taskId}/${stream}`;
 }
 
 async function create(root: string, taskId: TaskId, stream: OutputStream): Promise<FileHandle> {
   const directory = join(root, taskId);
   const made = await mkdir(directory, { recursive: true, mode: 0o700 });
   const handle = await open(join(directory, stream), constants.O_RDWR | constants.O_CREAT, 0o600);
-  // A new name is durable only when its directory is.
-  await syncDirectory(directory);
-  if (made !== undefined) await syncDirectory(root);
+  try {
+    // A new name is durable only when its directory is.
+    await syncDirectory(directory);
+    if (made !== undefined) await syncDirectory(root);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
   return handle;
 }
 
@@ -90,6 +116,15 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+async function writeDurably(handle: FileHandle, offset: number, chunks: readonly Uint8Array[]): Promise<void> {
+  const totalBytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  const { bytesWritten } = await handle.writev([...chunks], offset);
+  if (bytesWritten < totalBytes) {
+    await writeRest(handle, Buffer.concat(chunks).subarray(bytesWritten), offset + bytesWritten);
+  }
+  await handle.datasync();
 }
 
 async function writeRest(handle: FileHandle, rest: Uint8Array, position: number): Promise<void> {

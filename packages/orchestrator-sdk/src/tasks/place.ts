@@ -1,22 +1,27 @@
 /**
  * Gives waiting tasks to nodes: queued to leased, in order of submission, as far as able nodes have free slots.
  *
- * One pass runs at a time; a wake-up during a pass causes another one. The lease is decided by the conditional write,
- * not by this process' picture of the nodes: the write checks that the node's connection is still the current one.
+ * One pass runs at a time; a wake-up during a pass causes another one, and a pass that failed is repeated. The lease is
+ * decided by the conditional write, not by this process' picture of the nodes: the write checks that the node's connection
+ * is still the current one and that the session still has the node.
  */
-import { CortexError, isCortexError, type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, isCortexError, type NodeId, type SessionId, systemClock, type TaskId, type Timer } from "@cortex-mesh/protocol";
 import { systemScope } from "../access/scope.js";
 import type { NodeConnections } from "../nodes/connections.js";
-import type { SessionRecord, TaskRecord, TaskRequestRecord } from "../store/records.js";
-import type { HubStore } from "../store/store.js";
+import type { NodeRecord, SessionRecord, TaskRecord, TaskRequestRecord } from "../store/records.js";
+import type { HubStore, StoreTransaction } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
 import type { TaskWriter } from "./commit.js";
-import { type Candidate, choose, judge, type Verdict } from "./eligibility.js";
+import { choose, judge, type PlacementNeeds, type Verdict } from "./eligibility.js";
+import { listUnfinished } from "./list-tasks.js";
 import { isFinal } from "./machine.js";
+import { createSlots, type Slots } from "./slots.js";
+import { createWaitingTasks, type WaitingTask } from "./waiting-tasks.js";
 
 /** Leases that one pass has on their way at once; one group commit takes about this many. */
 const MAX_LEASES_AT_ONCE = 64;
-const LOAD_PAGE = 1000;
+/** Time until a pass that failed is repeated: a full disk or a database out of reach may be over by then. */
+export const PLACE_AGAIN_AFTER_MS = 1_000;
 
 /** What placement works with. */
 export interface PlacementOptions {
@@ -24,7 +29,9 @@ export interface PlacementOptions {
   readonly writer: TaskWriter;
   readonly connections: NodeConnections;
   readonly wake: Wake;
-  /** Told when a pass failed; the next wake-up tries again. */
+  /** @default the system's clock */
+  readonly clock?: Clock | undefined;
+  /** Told when a pass failed; it is tried again after {@link PLACE_AGAIN_AFTER_MS}. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -39,134 +46,235 @@ export interface Placement {
   close(): Promise<void>;
 }
 
-interface Waiting {
-  readonly taskId: TaskId;
-  readonly sessionId: SessionId;
-  request?: TaskRequestRecord | undefined;
-}
-
 /** Makes the placement of a hub. */
 export function createPlacement(options: PlacementOptions): Placement {
-  const { store, writer, connections, wake } = options;
-  const waiting = new Map<TaskId, Waiting>();
-  /** Attempts that hold a slot, by task; the node's count follows from it. */
-  const holders = new Map<TaskId, NodeId>();
-  const used = new Map<NodeId, number>();
+  const { store, writer, wake } = options;
+  const slots = createSlots();
+  const waiting = createWaitingTasks();
+  const judging = { store, connections: options.connections, slots };
+  const note = (task: TaskRecord): void => {
+    if (task.state === "queued") waiting.add(task);
+    else waiting.remove(task.taskId);
+    slots.hold(task.taskId, task.state === "queued" || isFinal(task.state) ? undefined : task.nodeId);
+  };
+  const passes = createPasses(options, (hasStopped) => runPass({ ...options, slots, waiting, note, hasStopped }));
+
+  writer.onCommit((_before, after) => note(after));
+  writer.onForget(({ taskId }) => {
+    waiting.remove(taskId);
+    slots.hold(taskId, undefined);
+  });
+  return {
+    judgeAll: (session, request) => judgeNodes(judging, { session, needs: request, nodes: new Map() }),
+    get waitingCount() {
+      return waiting.count;
+    },
+    async start() {
+      for await (const task of listUnfinished(store)) note(task);
+      passes.start(wake);
+    },
+    close: () => passes.close(),
+  };
+}
+
+/** Runs passes, one at a time, when they are wanted. */
+function createPasses(
+  options: Pick<PlacementOptions, "onError" | "clock">,
+  run: (hasStopped: () => boolean) => Promise<boolean>,
+): { start(wake: Wake): void; close(): Promise<void> } {
+  const { onError, clock = systemClock } = options;
   let isClosed = false;
   let isWanted = false;
   let pass: Promise<void> | undefined;
-
-  const hold = (taskId: TaskId, nodeId: NodeId | undefined): void => {
-    const previous = holders.get(taskId);
-    if (previous === nodeId) return;
-    if (previous !== undefined) used.set(previous, (used.get(previous) ?? 1) - 1);
-    if (nodeId === undefined) holders.delete(taskId);
-    else {
-      holders.set(taskId, nodeId);
-      used.set(nodeId, (used.get(nodeId) ?? 0) + 1);
-    }
-  };
-  const note = (task: TaskRecord): void => {
-    if (task.state === "queued") waiting.set(task.taskId, { taskId: task.taskId, sessionId: task.sessionId });
-    else waiting.delete(task.taskId);
-    hold(task.taskId, task.state === "queued" || isFinal(task.state) ? undefined : task.nodeId);
-  };
-  const freeSlots = (nodeId: NodeId): number => {
-    const connection = connections.ready(nodeId);
-    return connection === undefined ? 0 : connection.maxTasks - (used.get(nodeId) ?? 0);
-  };
-  const judgeAll = async (session: SessionRecord, request: TaskRequestRecord): Promise<Verdict[]> => {
-    const verdicts: Verdict[] = [];
-    for (const { nodeId } of session.nodes) {
-      if (request.nodeId !== undefined && request.nodeId !== nodeId) continue;
-      const node = await store.nodes.get(systemScope, nodeId);
-      if (node === undefined) continue;
-      const connection = connections.get(nodeId);
-      const candidate: Candidate = {
-        node,
-        isOnline: connection?.isReady === true,
-        isDraining: connection?.isDraining === true,
-        freeSlots: freeSlots(nodeId),
-      };
-      verdicts.push(judge(request, candidate));
-    }
-    return verdicts;
-  };
-
-  const tryLease = async (entry: Waiting, nodeId: NodeId, epoch: number): Promise<void> => {
-    try {
-      const written = await writer.apply(entry.taskId, { type: "lease", nodeId, epoch }, {
-        check: async (_task, tx) => {
-          const node = await tx.nodes.get(systemScope, nodeId);
-          if (node?.epoch !== epoch) throw new CortexError("UNAVAILABLE", `node ${nodeId} reconnected meanwhile`);
-        },
-      });
-      if (written === undefined) {
-        waiting.delete(entry.taskId);
-        hold(entry.taskId, undefined);
-      } else if (written.outcome.kind !== "changed") note(written.task);
-    } catch (error) {
-      hold(entry.taskId, undefined);
-      if (!isCortexError(error) || error.code !== "UNAVAILABLE") throw error;
-    }
-  };
-
-  const runPass = async (): Promise<void> => {
-    const leases: Promise<void>[] = [];
-    const sessions = new Map<SessionId, SessionRecord | undefined>();
-    for (const entry of [...waiting.values()]) {
-      if (isClosed) break;
-      if (!sessions.has(entry.sessionId)) sessions.set(entry.sessionId, await store.sessions.get(systemScope, entry.sessionId));
-      const session = sessions.get(entry.sessionId);
-      if (session === undefined || !session.nodes.some(({ nodeId }) => freeSlots(nodeId) > 0)) continue;
-      entry.request ??= await store.tasks.request(systemScope, entry.taskId);
-      if (entry.request === undefined) continue;
-      const nodeId = choose(entry.taskId, await judgeAll(session, entry.request));
-      const connection = nodeId === undefined ? undefined : connections.ready(nodeId);
-      if (connection === undefined || !waiting.has(entry.taskId)) continue;
-      hold(entry.taskId, connection.nodeId);
-      leases.push(tryLease(entry, connection.nodeId, connection.epoch));
-      if (leases.length >= MAX_LEASES_AT_ONCE) await Promise.all(leases.splice(0));
-    }
-    await Promise.all(leases);
+  let again: Timer | undefined;
+  let unlisten = (): void => undefined;
+  const passOnce = async (): Promise<void> => {
+    again?.cancel();
+    const isDone = await run(() => isClosed).catch((error: unknown) => {
+      onError(error);
+      return false;
+    });
+    if (!isDone && !isClosed) again = clock.setTimer(trigger, PLACE_AGAIN_AFTER_MS);
   };
   const trigger = (): void => {
     isWanted = true;
     pass ??= (async () => {
       while (isWanted && !isClosed) {
         isWanted = false;
-        await runPass().catch(options.onError);
+        await passOnce();
       }
       pass = undefined;
     })();
   };
-
-  writer.onCommit((_before, after) => note(after));
-  const unlisten = wake.listen("place", trigger);
   return {
-    judgeAll,
-    get waitingCount() {
-      return waiting.size;
-    },
-    async start() {
-      for await (const task of listUnfinished(store)) note(task);
+    start(wake) {
+      if (isClosed) return;
+      unlisten = wake.listen("place", trigger);
       trigger();
     },
     async close() {
       isClosed = true;
       unlisten();
       await pass;
+      again?.cancel();
     },
   };
 }
 
-/** Every task that has not ended, in order. */
-export async function* listUnfinished(store: HubStore): AsyncIterable<TaskRecord> {
-  let after: string | undefined;
-  for (;;) {
-    const page = await store.tasks.list(systemScope, { states: ["queued", "leased", "running"] }, { after, limit: LOAD_PAGE });
-    yield* page;
-    after = page.at(-1)?.taskId;
-    if (page.length < LOAD_PAGE) return;
+interface Judging {
+  readonly store: HubStore;
+  readonly connections: NodeConnections;
+  readonly slots: Slots;
+}
+
+interface Pass extends PlacementOptions {
+  readonly slots: Slots;
+  readonly waiting: ReturnType<typeof createWaitingTasks>;
+  readonly note: (task: TaskRecord) => void;
+  readonly hasStopped: () => boolean;
+}
+
+/** Records that one pass reads once. What may have changed since is checked by the write of the lease. */
+interface PassRecords {
+  readonly sessions: Map<SessionId, SessionRecord | undefined>;
+  readonly nodes: Map<NodeId, NodeRecord | undefined>;
+}
+
+/** Offers each waiting task once. False when something failed and the pass is to be repeated. */
+async function runPass(pass: Pass): Promise<boolean> {
+  const { onError } = pass;
+  const records: PassRecords = { sessions: new Map(), nodes: new Map() };
+  const writes: Promise<void>[] = [];
+  let isDone = true;
+  const own = (write: Promise<unknown>): void => {
+    const failed = (error: unknown): void => {
+      isDone = false;
+      onError(error);
+    };
+    writes.push(write.then(() => undefined, failed));
+  };
+  try {
+    for (const entry of pass.waiting.inOrder()) {
+      if (pass.hasStopped()) break;
+      await offer(pass, { entry, records, own });
+      if (writes.length >= MAX_LEASES_AT_ONCE) await Promise.all(writes.splice(0));
+    }
+  } finally {
+    await Promise.all(writes);
   }
+  return isDone;
+}
+
+interface Offer {
+  readonly entry: WaitingTask;
+  readonly records: PassRecords;
+  /** Takes over a write that goes on beside the pass. */
+  readonly own: (write: Promise<unknown>) => void;
+}
+
+async function offer(pass: Pass, { entry, records, own }: Offer): Promise<void> {
+  const { store, connections, slots, waiting, writer } = pass;
+  const session = await readOnce(records.sessions, entry.sessionId, (id) => store.sessions.get(systemScope, id));
+  if (session === undefined || session.status === "closed") return;
+  const hasFree = session.nodes.some(({ nodeId }) => freeSlots(pass, nodeId) > 0);
+  if (!hasFree && entry.needs?.nodeId === undefined && entry.needs !== undefined) return;
+  entry.needs ??= await readNeeds(store, entry.taskId);
+  const { needs } = entry;
+  if (needs === undefined || !waiting.has(entry.taskId)) return;
+  if (needs.nodeId !== undefined && (await readNode(store, records.nodes, needs.nodeId))?.revokedAtMs !== undefined) {
+    const error = { code: "NODE_REVOKED", message: `node ${needs.nodeId} was revoked` };
+    return own(writer.apply(entry.taskId, { type: "reject", error }));
+  }
+  if (!hasFree) return;
+  const nodeId = choose(entry.taskId, await judgeNodes(pass, { session, needs, nodes: records.nodes }));
+  const connection = nodeId === undefined ? undefined : connections.ready(nodeId);
+  if (connection === undefined || freeSlots(pass, connection.nodeId) <= 0 || !waiting.has(entry.taskId)) return;
+  slots.hold(entry.taskId, connection.nodeId);
+  own(lease(pass, { taskId: entry.taskId, sessionId: entry.sessionId, nodeId: connection.nodeId, epoch: connection.epoch }));
+}
+
+interface Lease {
+  readonly taskId: TaskId;
+  readonly sessionId: SessionId;
+  readonly nodeId: NodeId;
+  readonly epoch: number;
+}
+
+async function lease(pass: Pass, { taskId, sessionId, nodeId, epoch }: Lease): Promise<void> {
+  const { slots, waiting, writer, connections } = pass;
+  try {
+    const check = (_task: TaskRecord, tx: StoreTransaction): Promise<void> => assertStillThere(tx, { sessionId, nodeId, epoch });
+    const written = await writer.apply(taskId, { type: "lease", nodeId, epoch }, { check });
+    if (written === undefined) waiting.remove(taskId);
+    if (written === undefined) slots.hold(taskId, undefined);
+    else if (written.outcome.kind !== "changed") pass.note(written.task);
+  } catch (error) {
+    slots.hold(taskId, undefined);
+    // The node's next hello, or the next change of the session, wakes placement.
+    if (!(error instanceof StaleChoice)) throw error;
+    return;
+  }
+  // A connection that ended during the write did not see the lease among its attempts.
+  if (connections.get(nodeId)?.epoch !== epoch) await disconnectLease(writer, taskId, epoch);
+}
+
+/** Thrown inside a transaction: the choice was made on what is no longer so. */
+class StaleChoice extends CortexError {}
+
+async function assertStillThere(tx: StoreTransaction, { sessionId, nodeId, epoch }: Omit<Lease, "taskId">): Promise<void> {
+  const node = await tx.nodes.get(systemScope, nodeId);
+  if (node?.epoch !== epoch) throw new StaleChoice("SUPERSEDED", `node ${nodeId} reconnected meanwhile`);
+  const session = await tx.sessions.get(systemScope, sessionId);
+  const isAttached = session?.status === "active" && session.nodes.some((place) => place.nodeId === nodeId);
+  if (!isAttached) throw new StaleChoice("NODE_NOT_ATTACHED", `node ${nodeId} left the session meanwhile`);
+}
+
+async function disconnectLease(writer: TaskWriter, taskId: TaskId, epoch: number): Promise<void> {
+  const check = (task: TaskRecord): Promise<void> => {
+    if (task.epoch === epoch) return Promise.resolve();
+    return Promise.reject(new CortexError("SUPERSEDED", "a newer connection holds the attempt"));
+  };
+  await writer.apply(taskId, { type: "disconnect" }, { check }).catch((error: unknown) => {
+    if (!isCortexError(error) || error.code !== "SUPERSEDED") throw error;
+  });
+}
+
+async function judgeNodes(
+  judging: Judging,
+  asked: { readonly session: SessionRecord; readonly needs: PlacementNeeds; readonly nodes: PassRecords["nodes"] },
+): Promise<Verdict[]> {
+  const verdicts: Verdict[] = [];
+  for (const { nodeId } of asked.session.nodes) {
+    if (asked.needs.nodeId !== undefined && asked.needs.nodeId !== nodeId) continue;
+    const node = await readNode(judging.store, asked.nodes, nodeId);
+    if (node === undefined) continue;
+    const connection = judging.connections.get(nodeId);
+    const isOnline = connection?.isReady === true;
+    const isDraining = connection?.isDraining === true;
+    verdicts.push(judge(asked.needs, { node, isOnline, isDraining, freeSlots: freeSlots(judging, nodeId) }));
+  }
+  return verdicts;
+}
+
+function freeSlots({ connections, slots }: Pick<Judging, "connections" | "slots">, nodeId: NodeId): number {
+  const connection = connections.ready(nodeId);
+  return connection === undefined ? 0 : connection.maxTasks - slots.usedBy(nodeId);
+}
+
+/** Only what placement needs is kept while a task waits: the request itself may be large. */
+async function readNeeds(store: HubStore, taskId: TaskId): Promise<PlacementNeeds | undefined> {
+  const request = await store.tasks.request(systemScope, taskId);
+  return request && { nodeId: request.nodeId, skill: request.skill, requires: request.requires };
+}
+
+function readNode(store: HubStore, nodes: PassRecords["nodes"], nodeId: NodeId): Promise<NodeRecord | undefined> {
+  return readOnce(nodes, nodeId, (id) => store.nodes.get(systemScope, id));
+}
+
+async function readOnce<K, V>(known: Map<K, V>, key: K, read: (key: K) => Promise<V>): Promise<V> {
+  const present = known.get(key);
+  if (present !== undefined) return present;
+  const value = await read(key);
+  known.set(key, value);
+  return value;
 }

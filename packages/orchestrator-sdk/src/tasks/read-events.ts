@@ -1,19 +1,18 @@
 /** Reading a task's events: the numbers from the store, the bytes from the output files; replay first, then live. */
-import type { TaskId } from "@cortex-mesh/protocol";
+import { CortexError, type TaskId } from "@cortex-mesh/protocol";
 import { followLog } from "@cortex-mesh/protocol/log";
 import { systemScope } from "../access/scope.js";
 import type { JsonObject, TaskEvent } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
 import { isFinal } from "./machine.js";
-import type { OutputFiles } from "./output-files.js";
+import type { OutputFiles, OutputStream } from "./output-files.js";
 import type { TaskStreamEvent } from "./task-service.js";
 
 /** Events of one batch; with 256 KiB each at most, a reader holds no more than a few MiB. */
 const EVENTS_A_BATCH = 64;
 /** Output bytes of one batch. */
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
-const NEVER = new AbortController().signal;
 
 /** What reading needs. */
 export interface EventReaderOptions {
@@ -22,22 +21,47 @@ export interface EventReaderOptions {
   readonly wake: Wake;
 }
 
-/** Replays the events after `afterSeq`, then follows; ends after the final state, or when `signal` aborts. */
+/**
+ * Replays the events after `afterSeq`, then follows; ends after the final state, at once when that was before `afterSeq`,
+ * or when `signal` aborts.
+ *
+ * @throws {@link CortexError} `NOT_FOUND` when the task is deleted meanwhile.
+ */
 export async function* readTaskEvents(
   options: EventReaderOptions,
   taskId: TaskId,
   from: { readonly afterSeq: number; readonly signal?: AbortSignal | undefined },
 ): AsyncIterable<readonly TaskStreamEvent[]> {
   const { store, files, wake } = options;
-  const batches = followLog<TaskEvent, number>({
-    after: from.afterSeq,
-    readAfter: async (afterSeq) => limitBytes(await store.events.read(systemScope, taskId, { afterSeq, limit: EVENTS_A_BATCH })),
-    cursorOf: (event) => event.seq,
-    subscribe: (listener) => wake.listen(`task:${taskId}`, listener),
-    isLast: isFinalState,
-    signal: from.signal ?? NEVER,
-  });
-  for await (const batch of batches) yield await Promise.all(batch.map((event) => load(files, taskId, event)));
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  if (from.signal?.aborted) return;
+  from.signal?.addEventListener("abort", end);
+  const read = async (afterSeq: number): Promise<readonly TaskEvent[]> =>
+    limitBytes(await store.events.read(systemScope, taskId, { afterSeq, limit: EVENTS_A_BATCH }));
+  try {
+    const batches = followLog<TaskEvent, number>({
+      after: from.afterSeq,
+      async readAfter(afterSeq) {
+        const events = await read(afterSeq);
+        if (events.length > 0) return events;
+        const task = await store.tasks.get(systemScope, taskId);
+        if (task === undefined) throw new CortexError("NOT_FOUND", `task ${taskId} was deleted`);
+        if (!isFinal(task.state)) return events;
+        // Its last event may have been committed between the two reads.
+        const rest = await read(afterSeq);
+        if (rest.length === 0) end();
+        return rest;
+      },
+      cursorOf: (event) => event.seq,
+      subscribe: (listener) => wake.listen(`task:${taskId}`, listener),
+      isLast: isFinalState,
+      signal: over.signal,
+    });
+    for await (const batch of batches) yield await load(files, taskId, batch);
+  } finally {
+    from.signal?.removeEventListener("abort", end);
+  }
 }
 
 /** Whether the event is a final state; an indeterminate task may still be resolved, by a later event. */
@@ -52,13 +76,30 @@ function limitBytes(events: readonly TaskEvent[]): readonly TaskEvent[] {
   return end < 0 ? events : events.slice(0, Math.max(1, end));
 }
 
-async function load(files: OutputFiles, taskId: TaskId, event: TaskEvent): Promise<TaskStreamEvent> {
-  const { seq, kind, atMs } = event;
-  if (kind !== "stdout" && kind !== "stderr") return { seq, kind, atMs, data: asObject(event.data), bytes: undefined };
+/** Reads the bytes of a batch with one read a stream: events of one stream follow each other in its file. */
+async function load(files: OutputFiles, taskId: TaskId, batch: readonly TaskEvent[]): Promise<readonly TaskStreamEvent[]> {
+  const stdout = await readSpan(files, taskId, { stream: "stdout", batch });
+  const stderr = await readSpan(files, taskId, { stream: "stderr", batch });
+  return batch.map(({ seq, kind, atMs, data, offset, length }) => {
+    if (kind !== "stdout" && kind !== "stderr") return { seq, kind, atMs, data: asObject(data), bytes: undefined };
+    const span = kind === "stdout" ? stdout : stderr;
+    return { seq, kind, atMs, data: undefined, bytes: span.bytes.subarray(offset - span.start, offset - span.start + length) };
+  });
+}
+
+async function readSpan(
+  files: OutputFiles,
+  taskId: TaskId,
+  { stream, batch }: { readonly stream: OutputStream; readonly batch: readonly TaskEvent[] },
+): Promise<{ readonly start: number; readonly bytes: Uint8Array }> {
+  const events = batch.filter(({ kind }) => kind === stream);
+  const [first, last] = [events[0], events.at(-1)];
+  if (first === undefined || last === undefined) return { start: 0, bytes: new Uint8Array(0) };
   const chunks: Uint8Array[] = [];
-  for await (const chunk of files.read(taskId, kind, { start: event.offset, end: event.offset + event.length })) chunks.push(chunk);
+  const range = { start: first.offset, end: last.offset + last.length };
+  for await (const chunk of files.read(taskId, stream, range)) chunks.push(chunk);
   const [only] = chunks;
-  return { seq, kind, atMs, data: undefined, bytes: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks) };
+  return { start: first.offset, bytes: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks) };
 }
 
 function asObject(data: TaskEvent["data"]): JsonObject {

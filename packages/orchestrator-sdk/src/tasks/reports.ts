@@ -9,6 +9,7 @@ import type { HubStore } from "../store/store.js";
 import type { ApplyExtra, TaskWriter } from "./commit.js";
 import { type AttemptEnd, isFinal, type TaskInputEvent } from "./machine.js";
 import type { OutputReceiver } from "./output.js";
+import { mayReport } from "./output-sink.js";
 
 /** Who reports, about what. */
 export interface ReportSource {
@@ -52,7 +53,9 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
   const { store, writer, output } = options;
 
   const fence = (source: ReportSource) => async (task: TaskRecord): Promise<void> => {
-    if (task.nodeId !== source.nodeId || task.epoch !== source.epoch) {
+    // A lost attempt was not adopted by a newer connection of its node; its result may still come over that one.
+    const isHolder = task.epoch === source.epoch || (task.state === "indeterminate" && task.epoch < source.epoch);
+    if (task.nodeId !== source.nodeId || !isHolder) {
       throw new ForeignReport("SUPERSEDED", `the attempt belongs to ${task.nodeId ?? "no node"}, epoch ${task.epoch}`);
     }
   };
@@ -71,8 +74,7 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
   /** Whether the attempt is still one whose end can change something. */
   const isWanted = async (source: ReportSource): Promise<boolean> => {
     const task = await store.tasks.get(systemScope, source.taskId);
-    if (task === undefined || task.nodeId !== source.nodeId || task.attempt !== source.attempt) return false;
-    return !isFinal(task.state) || (task.state === "indeterminate" && task.cause === "node_lost");
+    return task !== undefined && mayReport(task, source);
   };
 
   return {
@@ -92,14 +94,13 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
         options.onLateReport(source, "the attempt is settled or not the current one");
         return true;
       }
-      await output.committed(source, report.lastLogSeq);
+      if (!(await output.committed(source, report.lastLogSeq))) return !(await isWanted(source));
       const { lastLogSeq, ...end } = report;
       await apply(source, { type: "end", attempt: source.attempt, end }, async (task, tx) => {
         const record = await tx.events.output(systemScope, source.taskId);
         if (record === undefined) return;
         await tx.events.setOutput({ ...record, attempt: source.attempt, originSeq: lastLogSeq, complete: isFinal(task.state) });
       });
-      output.drop(source.taskId, source.attempt);
       return !(await isWanted(source));
     },
   };

@@ -103,6 +103,7 @@ function newTask(options: SubmitOptions, caller: Caller, request: SubmitRequest 
 async function assertPlaceable(tx: StoreTransaction, caller: Caller, request: SubmitRequest): Promise<void> {
   const session = await tx.sessions.get(caller.scope, request.sessionId);
   if (session === undefined) throw new CortexError("NOT_FOUND", `there is no session ${request.sessionId}`);
+  if (session.status === "closed") throw new CortexError("LOCKED", `session ${request.sessionId} is being deleted`);
   const nodes: NodeRecord[] = [];
   for (const { nodeId } of session.nodes) {
     if (request.nodeId !== undefined && nodeId !== request.nodeId) continue;

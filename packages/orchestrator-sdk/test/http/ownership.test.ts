@@ -96,4 +96,11 @@ describe("ids", () => {
     const response = await call("POST", `/sessions/${mine}/dispatch`, { body, token: "bob" });
     expect(await response.json()).toMatchObject({ code: "BAD_REQUEST", details: { field: "sessionId" } });
   });
+
+  it("I8: a query cannot name another resource than the path", async () => {
+    const { call, addSession } = await openTestHttp();
+    const [mine, other] = [await addSession(alice), await addSession(alice)];
+    const response = await call("GET", `/sessions/${mine}?sessionId=${other}`);
+    expect(await response.json()).toMatchObject({ code: "BAD_REQUEST", details: { field: "sessionId" } });
+  });
 });

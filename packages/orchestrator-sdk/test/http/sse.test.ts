@@ -215,6 +215,9 @@ describe("the feed over HTTP", () => {
   });
 });
 
+/** Resolves when everything that was ready to run has run. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
 describe("createSseBody", () => {
   function open(batches: AsyncIterable<readonly SentEvent[]>) {
     const clock = createManualClock();
@@ -236,9 +239,11 @@ describe("createSseBody", () => {
     }
     const { read, reader, leave } = open(batches());
     await read();
+    await settled();
     expect(taken).toBe(0);
     for (let count = 1; count <= 3; count += 1) {
       await read();
+      await settled();
       expect(taken).toBe(count);
     }
     await reader.cancel();
@@ -247,13 +252,16 @@ describe("createSseBody", () => {
 
   it("H8: silence is broken by comments, and what came meanwhile is lost neither before nor after one", async () => {
     let give: (batch: readonly SentEvent[]) => void = () => undefined;
-    async function* batches() {
-      for (;;) {
-        yield await new Promise<readonly SentEvent[]>((resolve) => {
-          give = resolve;
+    let readCount = 0;
+    const source = {
+      next() {
+        readCount += 1;
+        return new Promise<IteratorResult<readonly SentEvent[]>>((resolve) => {
+          give = (value) => resolve({ value, done: false });
         });
-      }
-    }
+      },
+    };
+    const batches = () => ({ [Symbol.asyncIterator]: () => source });
     const { clock, read, reader } = open(batches());
     await read();
     for (let count = 0; count < 2; count += 1) {
@@ -262,6 +270,7 @@ describe("createSseBody", () => {
       clock.advance(SSE_KEEP_ALIVE_MS);
       expect(await silent).toBe(": keep-alive\n\n");
     }
+    expect(readCount).toBe(1);
     give([{ id: "1", event: "state", data: {} }]);
     expect(await read()).toBe("id: 1\nevent: state\ndata: {}\n\n");
     const next = read();

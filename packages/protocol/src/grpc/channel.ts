@@ -2,7 +2,8 @@
  * The client's connection to a hub: always TLS, with windows and keepalive by role.
  *
  * A channel dials on its first call and again on a call after a loss; when to call is the supervisor's business.
- * Proxies: grpc-js reads `grpc_proxy`, `https_proxy`, `http_proxy` and `no_grpc_proxy`, `no_proxy` by itself.
+ * Where the environment names a proxy (`proxy.ts`), every dial goes through it; it is looked up when the channel is
+ * opened. grpc-js' own reading of the environment is off: it knows small letters only and sends loopback away too.
  */
 import { createSecureContext } from "node:tls";
 import type { DescService } from "@bufbuild/protobuf";
@@ -11,7 +12,12 @@ import { CortexError } from "../errors.js";
 import { MAX_CONTROL_MESSAGE_BYTES, MAX_DATA_MESSAGE_BYTES } from "../limits.js";
 import type { Link } from "../link.js";
 import { CORTEX_VERSION } from "../version.js";
+import { formatAddress, parseAddress } from "./address.js";
 import { USER_AGENT_PREFIX } from "./connection-guard.js";
+import { tunnelConnections } from "./private-fields.js";
+import { type ProxyEnvironment, proxyFor } from "./proxy.js";
+import { openTunnel } from "./proxy-tunnel.js";
+import { quietGrpc } from "./quiet-logger.js";
 import { createServiceClient, type ServiceClient } from "./service-client.js";
 import { type ChannelRole, DEFAULT_KEEPALIVE, type KeepaliveOptions, WINDOW_BYTES } from "./transport-limits.js";
 
@@ -33,6 +39,8 @@ export interface ChannelOptions {
   readonly role: ChannelRole;
   /** @default {@link DEFAULT_KEEPALIVE} */
   readonly keepalive?: KeepaliveOptions | undefined;
+  /** Where the proxy is named. @default process.env */
+  readonly env?: ProxyEnvironment | undefined;
 }
 
 /** One connection to a hub. */
@@ -53,10 +61,13 @@ const DNS_INTERVAL_MS = 1_000;
 /**
  * Opens a channel; nothing is dialled yet.
  *
- * @throws {@link CortexError} `BAD_REQUEST` when a certificate or key cannot be read.
+ * @throws {@link CortexError} `BAD_REQUEST` when a certificate or key cannot be read, or the environment names a
+ * proxy that is none.
  */
-export function openChannel({ address, tls, role, keepalive = DEFAULT_KEEPALIVE }: ChannelOptions): GrpcChannel {
-  const connection = new Client(address, channelCredentials(tls), grpcOptions({ tls, role, keepalive }));
+export function openChannel(options: ChannelOptions): GrpcChannel {
+  const { role } = options;
+  quietGrpc();
+  const connection = openClient(options);
   const links = new Set<Link>();
   const track = (link: Link): void => {
     links.add(link);
@@ -72,6 +83,17 @@ export function openChannel({ address, tls, role, keepalive = DEFAULT_KEEPALIVE 
   };
 }
 
+function openClient(options: ChannelOptions): Client {
+  const { address, env = process.env } = options;
+  const trust = channelCredentials(options.tls);
+  const proxy = proxyFor(address, env);
+  if (proxy === undefined) return new Client(address, trust, grpcOptions(options));
+  const target = formatAddress(parseAddress(address));
+  tunnelConnections(trust, target, (socket) => openTunnel(socket, { proxy, target }));
+  // Calls name the hub they are for, not what is dialled.
+  return new Client(`dns:${proxy.address}`, trust, { ...grpcOptions(options), "grpc.default_authority": target });
+}
+
 function channelCredentials({ caPem, clientCert }: ClientTls): ReturnType<typeof credentials.createFromSecureContext> {
   try {
     const trust = caPem === undefined ? {} : { ca: caPem };
@@ -82,7 +104,7 @@ function channelCredentials({ caPem, clientCert }: ClientTls): ReturnType<typeof
   }
 }
 
-function grpcOptions({ tls, role, keepalive = DEFAULT_KEEPALIVE }: Omit<ChannelOptions, "address">): GrpcOptions {
+function grpcOptions({ tls, role, keepalive = DEFAULT_KEEPALIVE }: ChannelOptions): GrpcOptions {
   const maxMessageBytes = role === "control" ? MAX_CONTROL_MESSAGE_BYTES : MAX_DATA_MESSAGE_BYTES;
   return {
     ...(tls.serverName === undefined ? {} : { "grpc.ssl_target_name_override": tls.serverName }),
@@ -98,6 +120,7 @@ function grpcOptions({ tls, role, keepalive = DEFAULT_KEEPALIVE }: Omit<ChannelO
     "grpc.initial_reconnect_backoff_ms": INITIAL_RECONNECT_MS,
     "grpc.max_reconnect_backoff_ms": MAX_RECONNECT_MS,
     "grpc.dns_min_time_between_resolutions_ms": DNS_INTERVAL_MS,
+    "grpc.enable_http_proxy": 0,
     "grpc.service_config_disable_resolution": 1,
     "grpc.enable_retries": 0,
     // grpc-js keeps 1 MB for retries even when they are off, and reports it as written: no back-pressure below it.

@@ -6,6 +6,7 @@
 export { type ChannelOptions, type ClientTls, type GrpcChannel, openChannel } from "./channel.js";
 export { decodeFrameBatch, encodeFrameBatch, MAX_FRAMES_PER_MESSAGE } from "./frame-batch.js";
 export { createGrpcLink, type GrpcLinkOptions } from "./grpc-link.js";
+export { type Proxy, type ProxyEnvironment, proxyFor } from "./proxy.js";
 export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type ServerTls } from "./server.js";
 export { type FetchServerCaOptions, fetchServerCa } from "./server-ca.js";
 export type { CallOptions, ServiceClient } from "./service-client.js";
@@ -19,6 +20,7 @@ export {
 export type { CallContext, ServiceHandlers } from "./service-handler.js";
 export { fromServiceError, toServiceError } from "./status.js";
 export type { BatchStream } from "./stream-side.js";
+export { type DialTlsOptions, dialTls } from "./tls-dial.js";
 export {
   type ChannelRole,
   DEFAULT_KEEPALIVE,

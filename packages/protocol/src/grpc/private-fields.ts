@@ -6,12 +6,16 @@
  * - `Server.createHttp2Server`: the only way to the server's sessions, for connection windows and idle peers.
  * - `ServerDuplexStream.call.stream`: the only way to reset a call whose peer does not read.
  * - `Readable._readableState.highWaterMark`: grpc-js reads 16 messages ahead of a slow reader and has no option.
+ * - `ChannelCredentials._createSecureConnector`: the only place between a client's TCP connection and its TLS, so that
+ *   a proxy's refusal becomes an error that says so. What grpc-js does itself with `grpc.http_connect_target` tells
+ *   callers "undefined" and waits for ever for a proxy that says nothing.
  *
  * Each access checks what it finds and throws an Error that names it, so a moved field shows at start and in
  * `private-fields.int.test.ts`, never as a silent loss of a limit.
  */
 import { constants, type Http2Server, type SecureServerOptions, type ServerHttp2Stream } from "node:http2";
-import type { Server } from "@grpc/grpc-js";
+import type { Socket } from "node:net";
+import type { ChannelCredentials, Server } from "@grpc/grpc-js";
 
 /** HTTP/2 and TLS options that grpc-js passes to Node for each port. */
 export type HiddenServerOptions = SecureServerOptions;
@@ -49,6 +53,32 @@ export function limitReadAhead(stream: object, messages: number): void {
   const state = (stream as { _readableState?: { highWaterMark?: number } })._readableState;
   if (typeof state?.highWaterMark !== "number") throw moved("Readable._readableState.highWaterMark");
   state.highWaterMark = messages;
+}
+
+/**
+ * Makes a client that dials something else, such as a proxy, do TLS with `target` (`host:port`) on the connection that
+ * `tunnel` makes of each connection it opened.
+ */
+export function tunnelConnections(
+  credentials: ChannelCredentials,
+  target: string,
+  tunnel: (socket: Socket) => Promise<Socket>,
+): void {
+  const hidden = credentials as unknown as { _createSecureConnector?: (...args: unknown[]) => HiddenConnector };
+  if (typeof hidden._createSecureConnector !== "function") throw moved("ChannelCredentials._createSecureConnector");
+  const make = hidden._createSecureConnector.bind(credentials);
+  hidden._createSecureConnector = (_dialled, ...rest) => {
+    const connector = make({ scheme: "dns", path: target }, ...rest);
+    if (typeof connector.connect !== "function") throw moved("SecureConnector.connect");
+    const secure = connector.connect.bind(connector);
+    connector.connect = async (socket) => secure(await tunnel(socket));
+    return connector;
+  };
+}
+
+/** What grpc-js puts TLS on a connection with. */
+interface HiddenConnector {
+  connect(socket: Socket): Promise<unknown>;
 }
 
 function moved(field: string): Error {

@@ -11,7 +11,9 @@ import { CortexError } from "../errors.js";
 import { MAX_DATA_MESSAGE_BYTES } from "../limits.js";
 import { createConnectionGuard } from "./connection-guard.js";
 import { configureServer } from "./private-fields.js";
+import { quietGrpc } from "./quiet-logger.js";
 import { bindService, type ServiceHandlers } from "./service-handler.js";
+import { addStandardServices } from "./standard-services.js";
 import {
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   DEFAULT_KEEPALIVE,
@@ -43,7 +45,10 @@ export interface GrpcServerOptions {
 
 /** A gRPC server. */
 export interface GrpcServer extends AsyncDisposable {
-  /** Adds a service; to be called before {@link GrpcServer.listen}. */
+  /**
+   * Adds a service; to be called before {@link GrpcServer.listen}. The standard services health (`grpc.health.v1`)
+   * and reflection (`grpc.reflection.v1`) are there already and tell of it.
+   */
   serve<S extends DescService>(service: S, handlers: ServiceHandlers<S>): void;
   /**
    * Listens on `host:port`, port 0 for a free one, and gives the port.
@@ -51,6 +56,8 @@ export interface GrpcServer extends AsyncDisposable {
    * @throws {@link CortexError} `UNAVAILABLE` when the address cannot be bound.
    */
   listen(address: string): Promise<number>;
+  /** Says by health whether the server serves. It does until it is closed or this says otherwise. */
+  setServing(isServing: boolean): void;
   /** Takes no more calls, waits up to `graceMs` for those that run, then drops them. Idempotent. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
   /** Drops every connection now. Idempotent. */
@@ -61,7 +68,10 @@ export interface GrpcServer extends AsyncDisposable {
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { tls, keepalive = DEFAULT_KEEPALIVE, clock = systemClock } = options;
   const handshakeTimeoutMs = options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS;
+  quietGrpc();
   const server = new Server(grpcOptions(keepalive));
+  const services = new Map<string, DescService>();
+  const standard = addStandardServices(server, services);
   const guard = createConnectionGuard({ handshakeTimeoutMs, clock });
   configureServer(
     server,
@@ -84,6 +94,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   }
 
   function shutDown(graceMs: number): Promise<void> {
+    standard.close();
     return new Promise((resolve) => {
       const force = clock.setTimer(() => {
         forceClose();
@@ -100,8 +111,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     serve(service, handlers) {
       const { definition, implementation } = bindService(service, handlers, clock);
       server.addService(definition, implementation);
+      services.set(service.typeName, service);
     },
     listen: (address) => bind(server, address, tls),
+    setServing: standard.setServing,
     close({ graceMs = 0 } = {}) {
       closing ??= shutDown(graceMs);
       return closing;

@@ -15,9 +15,10 @@ import {
   type Message,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { MethodDefinition } from "@grpc/grpc-js";
+import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
 import { toBuffer } from "../encoding.js";
 import { CortexError, isCortexError } from "../errors.js";
+import { MAX_DATA_MESSAGE_BYTES } from "../limits.js";
 import { decodeFrameBatch, encodeFrameBatch } from "./frame-batch.js";
 
 /** A received stream message: its frames, or why it is none. The reader closes the call with the reason. */
@@ -36,15 +37,16 @@ export type StreamDefinition = MethodDefinition<ReceivedBatch, ReceivedBatch>;
  */
 export function unaryDefinition(method: DescMethod): UnaryDefinition {
   if (method.methodKind !== "unary") throw new TypeError(`${method.name} is not a unary method`);
-  return {
-    path: methodPath(method),
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: (message) => serialize(method.input, message),
-    requestDeserialize: (bytes) => deserialize(method.input, bytes),
-    responseSerialize: (message) => serialize(method.output, message),
-    responseDeserialize: (bytes) => deserialize(method.output, bytes),
-  };
+  return messageDefinition(method);
+}
+
+/**
+ * Describes a service whose streams carry parsed messages and not frames; requests over `maxRequestBytes` end their
+ * call.
+ */
+export function messageDefinitions(service: DescService, maxRequestBytes: number): ServiceDefinition {
+  const methods = [...methodsOf(service)];
+  return Object.fromEntries(methods.map(([name, method]) => [name, messageDefinition(method, maxRequestBytes)]));
 }
 
 /**
@@ -70,6 +72,22 @@ export function streamDefinition(method: DescMethod): StreamDefinition {
 /** The methods of a service by their local names. */
 export function methodsOf(service: DescService): ReadonlyMap<string, DescMethod> {
   return new Map(service.methods.map((method) => [method.localName, method]));
+}
+
+function messageDefinition(method: DescMethod, maxRequestBytes: number = MAX_DATA_MESSAGE_BYTES): UnaryDefinition {
+  const { methodKind: kind, input, output } = method;
+  return {
+    path: methodPath(method),
+    requestStream: kind === "client_streaming" || kind === "bidi_streaming",
+    responseStream: kind === "server_streaming" || kind === "bidi_streaming",
+    requestSerialize: (message) => serialize(input, message),
+    requestDeserialize(bytes) {
+      if (bytes.byteLength > maxRequestBytes) throw new RangeError(`a request is over ${maxRequestBytes} bytes`);
+      return deserialize(input, bytes);
+    },
+    responseSerialize: (message) => serialize(output, message),
+    responseDeserialize: (bytes) => deserialize(output, bytes),
+  };
 }
 
 function methodPath(method: DescMethod): string {

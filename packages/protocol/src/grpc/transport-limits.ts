@@ -68,6 +68,9 @@ export const MAX_READ_AHEAD_MESSAGES = 1;
 /** A unary call is answered within this time unless its caller says otherwise, in milliseconds. */
 export const DEFAULT_CALL_TIMEOUT_MS = 10_000;
 
+/** A proxy answers within this time; it may have to look the hub's name up and dial. In milliseconds. */
+export const PROXY_ANSWER_TIMEOUT_MS = 5_000;
+
 /** Calls at once on one connection: three streams, a bridge each, transfers. */
 export const MAX_STREAMS_PER_CONNECTION = 64;
 
@@ -82,3 +85,9 @@ export const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /** A connection without a call for this long is closed; the client dials again when it needs it. In milliseconds. */
 export const MAX_IDLE_CONNECTION_MS = 300_000;
+
+/** Streams that need no token, of all connections together: enough for every probe of a cluster. */
+export const MAX_ANONYMOUS_STREAMS = 64;
+
+/** A request that needs no token: a name or two. */
+export const MAX_ANONYMOUS_REQUEST_BYTES = 4 * 1024;
