@@ -29,7 +29,7 @@ const FLOORS = {
     { rooms: ["gen"] },
   ],
   "orchestrator-sdk": [
-    { rooms: ["hub", "hub-core", "hub-parts"], isShared: true },
+    { rooms: ["hub", "hub-core", "hub-parts", "hub-logger"], isShared: true },
     { rooms: ["http", "link", "client"] },
     { rooms: ["operations"] },
     { rooms: ["tasks"] },

@@ -239,7 +239,9 @@ describe("cortex-node", () => {
     expect((await runProgram("cortex-hub", ["nodes", "--data", hub.data])).lines).toMatchObject([
       { nodeId, status: "online", owner: "admin" },
     ]);
-    expect((await runProgram("cortex-node", ["leave", "--state", state])).status).toBe(73);
+    const refused = await runProgram("cortex-node", ["leave", "--state", state]);
+    expect(refused.status).toBe(73);
+    expect(refused.stderr).toContain("cortex-node drain");
     expect((await runProgram("cortex-node", ["run", "--state", state])).status).toBe(73);
     expect((await runProgram("cortex-node", ["drain", "--state", state])).status).toBe(0);
     expect(await node.exited).toBe(0);

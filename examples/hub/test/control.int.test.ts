@@ -47,6 +47,16 @@ describe("control socket of the hub", () => {
     await servers[0]?.close();
   });
 
+  it("L3: a hub whose control socket somebody removed still keeps others out on Linux", async (context) => {
+    if (process.platform !== "linux") context.skip("needs abstract sockets");
+    const first = await bindControlSocket(directory);
+    await rm(join(directory, "control.sock"));
+    await expect(bindControlSocket(directory)).rejects.toMatchObject({ exitStatus: 73 });
+    await first.close();
+    const next = await bindControlSocket(directory);
+    await next.close();
+  });
+
   it("L3: a question that comes while the hub starts is answered when it has started", async () => {
     const server = await bindControlSocket(directory);
     const asked = askHub(directory, { method: "POST", path: "/users", body: { name: "bob" } });

@@ -43,7 +43,7 @@ export async function drainNode(state: string): Promise<void> {
 
 /** Removes the identity and all that goes with it. */
 export async function leaveHub(state: string): Promise<void> {
-  if (false) {
+  if ((await askNode(state, "GET", "/status")) !== undefined) {
     throw new ExitError(EXIT.stateUnusable, `the node on ${state} runs: \`cortex-node drain\` first`);
   }
   if (!isStateDirectory(state)) {

@@ -4,8 +4,8 @@
  */
 import type { Clock, IdSource } from "@cortex-mesh/protocol";
 import { createCaller } from "./access/caller.js";
+import type { HubLogger } from "./hub-logger.js";
 import { createHubParts, type HubParts } from "./hub-parts.js";
-import type { HubLogger } from "./hub.js";
 import { type HubAuthority, openAuthority } from "./nodes/authority.js";
 import type { HubEndpoint } from "./nodes/invites.js";
 import { type Api, createApi } from "./operations/api.js";
@@ -23,7 +23,9 @@ export interface HubCoreOptions {
   readonly ids: IdSource;
   readonly logger: HubLogger;
   /** Makes what depends on the hub's id, once it is known: where nodes find it, and which CA they pin. */
-  readonly locate: (authority: HubAuthority) => Promise<{ readonly caPem: string | undefined; readonly endpoint: () => HubEndpoint }>;
+  readonly locate: (
+    authority: HubAuthority,
+  ) => Promise<{ readonly caPem: string | undefined; readonly endpoint: () => HubEndpoint }>;
   readonly deadlines?: DeadlineOptions | undefined;
 }
 

@@ -2,8 +2,8 @@
 import { type Clock, CortexError, DEFAULT_POLICY, type IdSource } from "@cortex-mesh/protocol";
 import { systemScope } from "./access/scope.js";
 import { createFeedService } from "./feed/feed-service.js";
+import type { HubLogger } from "./hub-logger.js";
 import { createGateway, type NodeGateway } from "./link/gateway.js";
-import type { HubLogger } from "./hub.js";
 import type { HubAuthority } from "./nodes/authority.js";
 import { createNodeConnections, type NodeConnections } from "./nodes/connections.js";
 import { createNodeDirectory } from "./nodes/directory.js";
@@ -135,7 +135,10 @@ function createTaskParts({ store, files, clock, logger, ...options }: HubPartsOp
   };
 }
 
-function createIdentity({ store, authority, clock, ids, logger, caPem }: HubPartsOptions, { connections }: Base): Pick<HubParts, "tokens" | "enrolment"> {
+function createIdentity(
+  { store, authority, clock, ids, logger, caPem }: HubPartsOptions,
+  { connections }: Base,
+): Pick<HubParts, "tokens" | "enrolment"> {
   return {
     tokens: createTokens({
       store,

@@ -16,6 +16,7 @@ import { createCaller } from "./access/caller.js";
 import { createHttpHandler, type FetchHandler } from "./http/handler.js";
 import { type HttpServer, serveHttp } from "./http/serve.js";
 import { openHubCore } from "./hub-core.js";
+import { type HubLogger, SILENT_LOGGER } from "./hub-logger.js";
 import type { HubParts } from "./hub-parts.js";
 import { createLinkServer } from "./link/serve.js";
 import { openCertificates } from "./nodes/certificates.js";
@@ -25,14 +26,6 @@ import { type Operations, operations } from "./operations/table.js";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.js";
 import type { HubStore } from "./store/store.js";
 import type { DeadlineOptions } from "./tasks/deadlines.js";
-
-/** Where a hub writes what happens; a `pino` logger fits. Nothing secret is ever handed to it. */
-export interface HubLogger {
-  debug(facts: object, message: string): void;
-  info(facts: object, message: string): void;
-  warn(facts: object, message: string): void;
-  error(facts: object, message: string): void;
-}
 
 /** A user as the host's own authentication names it. */
 export interface HostUser {
@@ -83,7 +76,6 @@ export interface Hub<Extra extends OperationTable = Record<never, never>> extend
   close(): Promise<void>;
 }
 
-const SILENT: HubLogger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const DATABASE_FILE = "hub.db";
 
 /**
@@ -91,7 +83,9 @@ const DATABASE_FILE = "hub.db";
  *
  * @throws {@link CortexError} `UNAVAILABLE` when an address is taken, `DATA_CORRUPT` when the data are damaged.
  */
-export async function createHub<Extra extends OperationTable = Record<never, never>>(options: HubOptions<Extra>): Promise<Hub<Extra>> {
+export async function createHub<Extra extends OperationTable = Record<never, never>>(
+  options: HubOptions<Extra>,
+): Promise<Hub<Extra>> {
   const undo: (() => Promise<unknown> | unknown)[] = [];
   try {
     return await start(options, undo);
@@ -107,8 +101,11 @@ export async function createHub<Extra extends OperationTable = Record<never, nev
   }
 }
 
-async function start<Extra extends OperationTable>(options: HubOptions<Extra>, undo: (() => Promise<unknown> | unknown)[]): Promise<Hub<Extra>> {
-  const { data, clock = systemClock, ids = systemIds, logger = SILENT } = options;
+async function start<Extra extends OperationTable>(
+  options: HubOptions<Extra>,
+  undo: (() => Promise<unknown> | unknown)[],
+): Promise<Hub<Extra>> {
+  const { data, clock = systemClock, ids = systemIds, logger = SILENT_LOGGER } = options;
   await mkdir(data, { recursive: true, mode: 0o700 });
   const store = options.store ?? (await openSqliteStore({ path: join(data, DATABASE_FILE) }));
   // A store that was passed in belongs to its owner.
@@ -140,7 +137,13 @@ async function start<Extra extends OperationTable>(options: HubOptions<Extra>, u
   const closing = new AbortController();
   const fetch = createFetch(options, { table, parts: core, closing: closing.signal, logger });
   const http = options.http === undefined ? undefined : await serveApi(fetch, options);
-  const close = closeOnce({ closing, http, server, parts: core, store: options.store === undefined ? store : undefined });
+  const close = closeOnce({
+    closing,
+    http,
+    server,
+    parts: core,
+    store: options.store === undefined ? store : undefined,
+  });
   return {
     hubId: core.authority.hubId,
     httpUrl: http?.url,

@@ -3,12 +3,15 @@
  *
  * @packageDocumentation
  */
-export type { AccessRule } from "./access/matrix.js";
+
 export type { Caller } from "./access/caller.js";
+export type { AccessRule } from "./access/matrix.js";
 export type { FetchHandler } from "./http/handler.js";
 export { type HttpServer, type ServeHttpOptions, serveHttp, serveSocket } from "./http/serve.js";
+export { createHub, type HostUser, type Hub, type HubOptions } from "./hub.js";
 export { type HubCore, type HubCoreOptions, openHubCore } from "./hub-core.js";
-export { createHub, type HostUser, type Hub, type HubLogger, type HubOptions } from "./hub.js";
+export type { HubLogger } from "./hub-logger.js";
+export type { NodeCredentials, NodeGateway } from "./link/gateway.js";
 export type { Api, CallArguments, CallOptions, CallResult } from "./operations/api.js";
 export {
   type ByteContent,
@@ -24,7 +27,6 @@ export {
 } from "./operations/operation.js";
 export type { HubServices } from "./operations/services.js";
 export { type Operations, operations } from "./operations/table.js";
-export type { NodeCredentials, NodeGateway } from "./link/gateway.js";
 export { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from "./store/memory/memory-store.js";
-export type { HubStore } from "./store/store.js";
 export { openSqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite-store.js";
+export type { HubStore } from "./store/store.js";

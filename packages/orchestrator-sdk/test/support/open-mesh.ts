@@ -9,7 +9,7 @@ import { createCaller } from "../../src/access/caller.js";
 import { systemScope } from "../../src/access/scope.js";
 import type { HubServices } from "../../src/operations/services.js";
 import { createHubParts, type HubParts } from "../../src/hub-parts.js";
-import { openAuthority } from "../../src/nodes/authority.js";
+import { type HubAuthority, openAuthority } from "../../src/nodes/authority.js";
 import { createMemoryStore, type MemoryStore } from "../../src/store/memory/memory-store.js";
 import type { NodeRecord, TaskRecord } from "../../src/store/records.js";
 import type { DeadlineOptions } from "../../src/tasks/deadlines.js";
@@ -32,6 +32,7 @@ export interface Faults {
 
 export interface Mesh {
   readonly parts: HubParts;
+  readonly authority: HubAuthority;
   readonly services: HubServices;
   readonly store: MemoryStore;
   readonly files: OutputFiles;
@@ -73,10 +74,11 @@ export async function openMesh(options: { readonly deadlines?: DeadlineOptions; 
   const errors: unknown[] = [];
   const warnings: object[] = [];
   const files = withFaults(await openOutputFiles(directory), faults);
+  const authority = await openAuthority({ store, ids: systemIds });
   const parts = createHubParts({
     store,
     files,
-    authority: await openAuthority({ store, ids: systemIds }),
+    authority,
     caPem: undefined,
     endpoint: () => ({ address: "127.0.0.1:1", caFingerprint: "ab".repeat(32) }),
     clock,
@@ -95,12 +97,12 @@ export async function openMesh(options: { readonly deadlines?: DeadlineOptions; 
     await parts.close();
     await rm(directory, { recursive: true, force: true });
   });
-  const base = { parts, services: parts.services, store, files, clock, faults, errors, warnings };
+  const base = { parts, authority, services: parts.services, store, files, clock, faults, errors, warnings };
   const restart = (): Promise<Mesh> => openMesh({ ...options, remains: { store: store.crash(), directory, faults } });
   return { ...base, restart, ...createActions(base) };
 }
 
-type Base = Pick<Mesh, "parts" | "services" | "store" | "files" | "clock" | "faults" | "errors" | "warnings">;
+type Base = Pick<Mesh, "parts" | "authority" | "services" | "store" | "files" | "clock" | "faults" | "errors" | "warnings">;
 
 function createActions({ parts, services, store }: Base): Omit<Mesh, keyof Base | "restart"> {
   const task = async (taskId: TaskId): Promise<TaskRecord> => {

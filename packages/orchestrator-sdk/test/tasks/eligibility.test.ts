@@ -27,7 +27,7 @@ describe("judging a node for a task", () => {
     ["it is offline", requestRecord(), candidate({ isOnline: false }), true],
     ["it drains", requestRecord(), candidate({ isDraining: true }), true],
     ["it is full", requestRecord(), candidate({ freeSlots: 0 }), true],
-  ])("E6: it cannot take the task now when %s", (_title, request, node, isEligible) => {
+  ])("E6: it cannot take the task now when %s", (...[, request, node, isEligible]) => {
     const verdict = judge(request, node);
     expect(verdict).toMatchObject({ isFree: false, isEligible });
     expect(verdict.reason).not.toBe("");

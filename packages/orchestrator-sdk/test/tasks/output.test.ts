@@ -198,29 +198,6 @@ describe("memory", () => {
     await receiver.close();
   });
 
-  it("T5: a node whose output waits is not read on", async () => {
-    let open = (): void => undefined;
-    const gate = new Promise<void>((resolve) => {
-      open = resolve;
-    });
-    let appended = 0;
-    mesh.faults.beforeAppend = () => {
-      appended++;
-      return gate;
-    };
-    const bytes = Buffer.alloc(256 * 1024, "x");
-    const count = 200;
-    for (let seq = 1; seq <= count; seq++) {
-      node.log({ taskId, attempt: 1 }, { seq, bytes });
-      if (seq % 4 === 0) await turns(1);
-    }
-    expect(appended).toBe(1);
-    mesh.faults.beforeAppend = undefined;
-    open();
-    await until(() => node.acked({ taskId, attempt: 1 }) === count);
-    expect((await mesh.services.tasks.output(alice, taskId, "stdout")).sizeBytes).toBe(count * bytes.byteLength);
-  });
-
   it("T5: records without bytes of output count as well", async () => {
     const { receiver, reply } = openReceiver(mesh);
     for (let seq = 1; seq <= 10; seq++) receiver.receive(source(), piece(seq, "progress", "1"), reply);

@@ -1,8 +1,15 @@
+import { Socket } from "node:net";
 import { Readable } from "node:stream";
-import { Server } from "@grpc/grpc-js";
+import { createSecureContext } from "node:tls";
+import { type ChannelCredentials, credentials, Server } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
 import { AgentOrchestrator } from "../../src/gen/index.js";
-import { configureServer, limitReadAhead, resetServerStream } from "../../src/grpc/private-fields.js";
+import {
+  configureServer,
+  limitReadAhead,
+  resetServerStream,
+  tunnelConnections,
+} from "../../src/grpc/private-fields.js";
 import { MAX_HEADER_BYTES, MAX_STREAMS_PER_CONNECTION, WINDOW_BYTES } from "../../src/grpc/transport-limits.js";
 import { openRawSession } from "./support/open-raw-session.js";
 import { startHub } from "./support/start-hub.js";
@@ -34,8 +41,31 @@ describe("private fields of grpc-js and Node", () => {
     const options = (hidden: object) => () => configureServer(hidden as Server, {}, () => {});
     expect(options({ createHttp2Server: () => {} })).toThrow("Server.commonServerOptions");
     expect(options({ commonServerOptions: {} })).toThrow("Server.createHttp2Server");
+    const tunnel = (hidden: object): ChannelCredentials => {
+      tunnelConnections(hidden as ChannelCredentials, "hub.invalid:443", async (socket) => socket);
+      return hidden as ChannelCredentials;
+    };
+    expect(() => tunnel({})).toThrow("ChannelCredentials._createSecureConnector");
+    const moved = tunnel({ _createSecureConnector: () => ({}) });
+    expect(() => moved._createSecureConnector({ path: "x" }, {})).toThrow("SecureConnector.connect");
     expect(() => resetServerStream({ call: { nextCall: {} } })).toThrow("ServerDuplexStream.call.stream");
     expect(() => limitReadAhead({}, 1)).toThrow("Readable._readableState.highWaterMark");
+  });
+
+  it("T1: a client's TLS is with the target, on the connection that the tunnel made", async () => {
+    const trust = credentials.createFromSecureContext(createSecureContext());
+    expect(trust).toHaveProperty("_createSecureConnector");
+    const dialled = new Socket();
+    const seen: Socket[] = [];
+    tunnelConnections(trust, "hub.invalid:443", async (socket) => {
+      seen.push(socket);
+      throw new Error("no way through");
+    });
+    const connector = trust._createSecureConnector({ scheme: "dns", path: "proxy.invalid:3128" }, {});
+    await expect(connector.connect(dialled)).rejects.toThrow("no way through");
+    expect(seen).toEqual([dialled]);
+    expect(connector).toHaveProperty("connectionOptions.host", "hub.invalid");
+    expect(connector).toHaveProperty("connectionOptions.servername", "hub.invalid");
   });
 
   it("T5: a stream of objects reads only as far ahead as it is told", () => {

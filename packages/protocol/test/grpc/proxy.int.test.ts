@@ -1,7 +1,9 @@
 import { once } from "node:events";
+import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { AgentOrchestrator } from "../../src/gen/index.js";
+import type { ProxyEnvironment } from "../../src/grpc/proxy.js";
 import { openTunnel } from "../../src/grpc/proxy-tunnel.js";
 import { fetchServerCa } from "../../src/grpc/server-ca.js";
 import { dialTls } from "../../src/grpc/tls-dial.js";
@@ -12,6 +14,7 @@ import { HUB_NAME, hubCertificates, startHub } from "./support/start-hub.js";
 const disposables: AsyncDisposable[] = [];
 
 afterEach(async () => {
+  vi.unstubAllEnvs();
   for (const disposable of disposables.splice(0).reverse()) await disposable[Symbol.asyncDispose]();
 });
 
@@ -146,6 +149,51 @@ describe("a hub behind an HTTP proxy", () => {
     await fetchServerCa({ address, fingerprint, timeoutMs: 5_000, env });
     await hub.open("control", { address, env }).client(AgentOrchestrator).syncConfiguration({});
     expect(proxy.targets).toEqual([]);
+  });
+
+  it("T1: the process's own environment counts by default, and grpc-js' reading of it never", async () => {
+    const { hub, proxy } = await startHubBehindProxy();
+    vi.stubEnv("https_proxy", `http://127.0.0.1:${proxy.port}`);
+    const call = (address: string, env?: ProxyEnvironment) =>
+      hub.open("control", { address, env }).client(AgentOrchestrator).syncConfiguration({});
+    await call(ADDRESS);
+    expect(proxy.targets).toEqual([ADDRESS]);
+    // Loopback, and an environment that was passed in: grpc-js would send both away.
+    await call(`127.0.0.1:${hub.port}`);
+    await expect(call(ADDRESS, {})).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(proxy.targets).toEqual([ADDRESS]);
+  });
+
+  it("T1: calls name the hub and not the proxy that is dialled", async () => {
+    const { chainPem: cert, keyPem: key } = await hubCertificates();
+    const server = createSecureServer({ cert, key }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    let named: string | undefined;
+    server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      named = headers[":authority"];
+      stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "12" }, { endStream: true });
+    });
+    const routes = { [ADDRESS]: (server.address() as AddressInfo).port };
+    const { open } = await startHubBehindProxy({ routes });
+    const channel = open("control");
+    await expect(channel.client(AgentOrchestrator).syncConfiguration({})).rejects.toMatchObject({
+      code: "NOT_SUPPORTED",
+    });
+    expect(named).toBe(ADDRESS);
+    channel.close();
+    server.close();
+  });
+
+  it("T1: what comes in one packet with the proxy's answer is not lost", async () => {
+    const server = createServer((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\nearly")).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const proxy = { host: "127.0.0.1", port, address: `127.0.0.1:${port}`, credentials: undefined };
+    const tunnel = await openTunnel(connect(port, "127.0.0.1"), { proxy, target: ADDRESS });
+    const [bytes] = (await once(tunnel, "data")) as [Buffer];
+    expect(bytes.toString()).toBe("early");
+    tunnel.destroy();
+    server.close();
   });
 
   it("T1: a channel dials through the proxy again after a loss", async () => {

@@ -1,0 +1,142 @@
+import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
+import { beforeEach, describe, expect, it } from "vitest";
+import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
+import type { ScriptedNode } from "../support/scripted-node.js";
+import { turns, until } from "../support/until.js";
+
+const LOST_MS = 1_000;
+const WINDOW_MS = 5_000;
+let mesh: Mesh;
+let nodeId: NodeId;
+let sessionId: SessionId;
+beforeEach(async () => {
+  mesh = await openMesh({ deadlines: { lostAfterMs: LOST_MS, reconnectWindowMs: WINDOW_MS } });
+  nodeId = await mesh.addNode();
+  sessionId = await mesh.addSession([nodeId]);
+});
+
+async function loseNode(changes: object = {}): Promise<{ readonly taskId: TaskId; readonly node: ScriptedNode }> {
+  const node = await mesh.connect(nodeId);
+  const taskId = await mesh.submit(sessionId, changes);
+  await mesh.reaches(taskId, "leased");
+  node.started({ taskId, attempt: 1 });
+  await mesh.reaches(taskId, "running");
+  node.tasks.close();
+  await until(async () => (await mesh.task(taskId)).disconnected);
+  return { taskId, node };
+}
+
+describe("a task in the queue", () => {
+  it("H5: is timed out when no node took it in time", async () => {
+    const taskId = await mesh.submit(sessionId, { queueTimeoutMs: 500 });
+    await mesh.clock.advance(499);
+    expect((await mesh.task(taskId)).state).toBe("queued");
+    await mesh.clock.advance(1);
+    expect(await mesh.reaches(taskId, "timed_out")).toMatchObject({ cause: "timeout", attempt: 0 });
+  });
+
+  it("H5: has no time-out once a node took it, and again when it comes back", async () => {
+    const node = await mesh.connect(nodeId, { request: { maxTasks: 1 } });
+    const taskId = await mesh.submit(sessionId, { queueTimeoutMs: 500 });
+    await mesh.reaches(taskId, "leased");
+    await mesh.clock.advance(5_000);
+    expect((await mesh.task(taskId)).state).toBe("leased");
+    node.say({ case: "draining", value: {} });
+    node.declined({ taskId, attempt: 1 }, false);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(500);
+    await mesh.reaches(taskId, "timed_out");
+  });
+});
+
+describe("a task whose node is silent", () => {
+  it("E5: is indeterminate after the reconnect window, and never given to another node", async () => {
+    const { taskId } = await loseNode();
+    await mesh.clock.advance(WINDOW_MS - 1);
+    expect((await mesh.task(taskId)).state).toBe("running");
+    await mesh.clock.advance(1);
+    expect(await mesh.reaches(taskId, "indeterminate")).toMatchObject({ cause: "node_lost", attempt: 1 });
+  });
+
+  it("E5: goes back to the queue after a short while when it is idempotent", async () => {
+    const { taskId } = await loseNode({ effect: "idempotent" });
+    await mesh.clock.advance(LOST_MS);
+    expect(await mesh.reaches(taskId, "queued")).toMatchObject({ attempt: 1, nodeId: undefined });
+    const again = await mesh.connect(nodeId);
+    await until(() => again.grants().some(({ attempt }) => attempt === 2));
+  });
+
+  it("T8: is kept when the node comes back in time", async () => {
+    const { taskId } = await loseNode();
+    await mesh.clock.advance(WINDOW_MS - 1);
+    const again = await mesh.dial(nodeId);
+    await again.hello([{ taskId, attempt: 1, state: 2 }]);
+    // The new connection is kept alive while the old deadline passes.
+    for (let elapsedMs = 0; elapsedMs < 3 * WINDOW_MS; elapsedMs += 4_000) {
+      again.heartbeat();
+      await mesh.clock.advance(4_000);
+    }
+    expect(await mesh.task(taskId)).toMatchObject({ state: "running", disconnected: false });
+  });
+
+  it("T8: is kept when its node comes back in the moment the deadline fires", async () => {
+    const { taskId } = await loseNode();
+    await mesh.clock.advance(WINDOW_MS - 1);
+    const epoch = await mesh.raiseEpoch(nodeId);
+    // The adoption stands in the queue of the store before the deadline's write.
+    const adopted = mesh.store.transaction(async (tx) => {
+      const task = await tx.tasks.get(alice.scope, taskId);
+      if (task === undefined) throw new Error("no task");
+      await mesh.clock.advance(1);
+      await tx.tasks.update({ ...task, revision: task.revision + 1, epoch, disconnected: false, disconnectedAtMs: undefined });
+    });
+    await adopted;
+    await turns();
+    expect(await mesh.task(taskId)).toMatchObject({ state: "running" });
+    expect(mesh.errors).toEqual([]);
+  });
+
+  it("H4: is settled later when the write of its deadline fails", async () => {
+    const { taskId } = await loseNode();
+    mesh.faults.isStoreFull = true;
+    await mesh.clock.advance(WINDOW_MS);
+    await until(() => mesh.errors.length > 0);
+    mesh.faults.isStoreFull = false;
+    await mesh.clock.advance(1_000);
+    await mesh.reaches(taskId, "indeterminate");
+  });
+});
+
+describe("a hub that starts again", () => {
+  it("H4: counts the silence from its start, never its own absence", async () => {
+    const { taskId } = await loseNode();
+    await mesh.clock.advance(WINDOW_MS - 1);
+    const next = await mesh.restart();
+    await next.clock.advance(WINDOW_MS - 1);
+    expect((await next.task(taskId)).state).toBe("running");
+    await next.clock.advance(1);
+    await next.reaches(taskId, "indeterminate");
+  });
+
+  it("H4: marks what ran as disconnected, and times the queue anew", async () => {
+    const node = await mesh.connect(nodeId, { request: { maxTasks: 1 } });
+    const running = await mesh.submit(sessionId);
+    await mesh.reaches(running, "leased");
+    node.started({ taskId: running, attempt: 1 });
+    await mesh.reaches(running, "running");
+    const queued = await mesh.submit(sessionId, { queueTimeoutMs: 500 });
+    const next = await mesh.restart();
+    expect(await next.task(running)).toMatchObject({ state: "running", disconnected: true });
+    await next.clock.advance(500);
+    await next.reaches(queued, "timed_out");
+  });
+
+  it("H4: leaves no timer behind when it closes", async () => {
+    await loseNode();
+    await mesh.submit(sessionId, { queueTimeoutMs: 500 });
+    const again = await mesh.connect(nodeId);
+    await mesh.parts.close();
+    expect(again.tasksClosed).not.toBeUndefined();
+    expect(mesh.clock.pendingCount).toBe(0);
+  });
+});
