@@ -3,15 +3,31 @@
  *
  * @packageDocumentation
  */
+
+export type { AttemptKey } from "./inbox/inbox.js";
 export type { EnrolTransport } from "./link/enrol.js";
+export type { HeartbeatFigures } from "./link/heartbeat.js";
 export type { HubDial, HubTransport } from "./link/transport.js";
 export { createNodeCore, type DrainRequestOptions, type NodeCore } from "./node/core.js";
 export type { MachineFacts, NodeCoreEvents, NodeCoreOptions } from "./node/core-options.js";
 export { type CortexNode, createNode, type NodeEvents, type NodeOptions, type RunOptions } from "./node.js";
 export { createSpool, type Spool, type SpooledLog, type SpoolOptions } from "./runner/spool.js";
-export type { ProcessExit, ProcessSpec, RunningProcess, SandboxDriver } from "./sandbox/driver.js";
+export type {
+  ProcessExit,
+  ProcessSpec,
+  ProgramSpec,
+  RunningProcess,
+  SandboxDriver,
+  TerminateOptions,
+} from "./sandbox/driver.js";
 export { createNoneDriver, type NoneDriverOptions } from "./sandbox/drivers/none.js";
-export { ISOLATION_LEVELS, type IsolationLevel, type IsolationReport } from "./sandbox/report.js";
+export type { PipePool } from "./sandbox/pipe-pool.js";
+export {
+  type EnforcedIsolation,
+  ISOLATION_LEVELS,
+  type IsolationLevel,
+  type IsolationReport,
+} from "./sandbox/report.js";
 export { echo, echoSkill } from "./skills/echo.js";
 export type { NodeSkill, OutputStream, SkillInputSink, SkillRequest, StartedSkill } from "./skills/node-skill.js";
 export { shell, shellSkill } from "./skills/shell.js";

@@ -14,6 +14,14 @@ import type { HubStore } from "./store/store.js";
 import type { DeadlineOptions } from "./tasks/deadlines.js";
 import { openOutputFiles } from "./tasks/output-files.js";
 
+/** What depends on the hub's id. */
+export interface HubLocation {
+  /** PEM of the CA that nodes pin; undefined with a public certificate. */
+  readonly caPem: string | undefined;
+  /** Where nodes find the hub; asked for each invite. */
+  readonly endpoint: () => HubEndpoint;
+}
+
 /** What a core is made of. */
 export interface HubCoreOptions {
   readonly store: HubStore;
@@ -23,9 +31,7 @@ export interface HubCoreOptions {
   readonly ids: IdSource;
   readonly logger: HubLogger;
   /** Makes what depends on the hub's id, once it is known: where nodes find it, and which CA they pin. */
-  readonly locate: (
-    authority: HubAuthority,
-  ) => Promise<{ readonly caPem: string | undefined; readonly endpoint: () => HubEndpoint }>;
+  readonly locate: (authority: HubAuthority) => Promise<HubLocation>;
   readonly deadlines?: DeadlineOptions | undefined;
 }
 

@@ -6,6 +6,7 @@
 
 /** A pending call. Cancelling it twice, or after it ran, is harmless. */
 export interface Timer {
+  /** Keeps it from running. */
   cancel(): void;
 }
 

@@ -26,6 +26,7 @@ export const DEFAULT_MAX_TASKS = 64;
 export const MAX_STORED_GRANTS = 1024;
 /** Idempotency keys. */
 export const MAX_IDEMPOTENCY_KEY_BYTES = 128;
-/** A path in a workspace, and one component of it. */
+/** A path in a workspace. */
 export const MAX_PATH_BYTES = 4096;
+/** One component of a path. */
 export const MAX_PATH_COMPONENT_BYTES = 255;

@@ -33,8 +33,11 @@ const CALL_TIMEOUT_MS = 15_000;
 
 /** The calls of an enrolment. */
 export interface EnrolTransport {
+  /** `BeginEnrollment`. */
   begin(request: MessageInitShape<typeof BeginEnrollmentRequestSchema>): Promise<BeginEnrollmentResponse>;
+  /** `FinishEnrollment`. */
   finish(request: MessageInitShape<typeof FinishEnrollmentRequestSchema>): Promise<FinishEnrollmentResponse>;
+  /** Ends the connection. Idempotent. */
   close(): void;
 }
 

@@ -14,7 +14,9 @@ import type {
 
 /** One dial of a hub. */
 export interface HubTransport {
+  /** `IssueToken`: without a nonce for a nonce, with a proof for a token. */
   issueToken(request: MessageInitShape<typeof IssueTokenRequestSchema>): Promise<IssueTokenResponse>;
+  /** `SyncConfiguration`: what the node is, and what the hub wants of it. */
   register(request: MessageInitShape<typeof RegistrationRequestSchema>, token: string): Promise<RegistrationResponse>;
   /** Frames: NodeTaskFrame up, HubTaskFrame down. */
   openTasks(token: string): Link;

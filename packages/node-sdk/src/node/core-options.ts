@@ -13,9 +13,13 @@ import type { NodeState } from "../state/node-state.js";
 
 /** What happens to a node. */
 export interface NodeCoreEvents {
+  /** The hub has welcomed the node. */
   online(): void;
+  /** The connection is over; the node dials again. */
   offline(reason: CortexError | undefined): void;
+  /** A dial failed; the next one comes after the wait. */
   connectFailed(error: CortexError, waitMs: number): void;
+  /** The node takes nothing new. */
   draining(graceMs: number): void;
   /** The hub asks the node to drain and end. */
   drainRequested(graceMs: number): void;
@@ -25,7 +29,9 @@ export interface NodeCoreEvents {
 
 /** What the machine says about itself. */
 export interface MachineFacts {
+  /** What the node has and can do, with the skills that it runs. */
   capabilities(skills: readonly SkillDescription[]): MessageInitShape<typeof CapabilitiesSchema>;
+  /** The figures of one heartbeat. */
   figures(runningTasks: number): HeartbeatFigures;
 }
 
@@ -41,6 +47,7 @@ export interface NodeCoreOptions {
   readonly clock: Clock;
   /** From 0, below 1. */
   readonly random: () => number;
+  /** Bytes nobody can guess. */
   readonly randomBytes: (sizeBytes: number) => Uint8Array;
   /** New for each process. */
   readonly bootId: string;

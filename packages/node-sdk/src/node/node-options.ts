@@ -41,6 +41,7 @@ export type NodeEvents = {
   offline: (event: { readonly reason: CortexError | undefined }) => void;
   /** A dial failed; the next one comes after the wait. */
   connectFailed: (event: { readonly error: CortexError; readonly waitMs: number }) => void;
+  /** The node takes nothing new and lets its tasks finish. */
   draining: (event: { readonly graceMs: number }) => void;
   /** The node has ended; with the error that ended it, if one did. */
   stopped: (event: { readonly error: CortexError | undefined }) => void;
@@ -61,7 +62,9 @@ export interface RunOptions {
 
 /** A node of this machine. All methods are idempotent and may come in any order. */
 export interface CortexNode extends AsyncDisposable {
+  /** Calls `listener` at each event of this kind. */
   on<E extends keyof NodeEvents>(event: E, listener: NodeEvents[E]): void;
+  /** Ends that. */
   off<E extends keyof NodeEvents>(event: E, listener: NodeEvents[E]): void;
   /** Undefined until the node is enrolled. */
   readonly nodeId: NodeId | undefined;

@@ -21,6 +21,7 @@ export interface SpooledLog extends AttemptKey {
 export interface Spool {
   /** Opens the log of an attempt, or gives the open one. */
   open(key: AttemptKey): Promise<SpooledLog>;
+  /** The open log of an attempt. */
   find(key: AttemptKey): SpooledLog | undefined;
   /** The open logs, oldest first. */
   list(): readonly SpooledLog[];

@@ -46,13 +46,17 @@ export type SettingName = "identity" | "highest_epoch";
 export interface StateTransaction {
   /** The record with the highest attempt of a task. */
   findTask(taskId: string): AttemptRecord | undefined;
+  /** The record of an attempt, as this transaction has it. */
   findAttempt(taskId: string, attempt: number): AttemptRecord | undefined;
   /** Writes a record in place of one with the same task and attempt. */
   put(record: AttemptRecord): void;
+  /** Removes the record of an attempt. */
   remove(taskId: string, attempt: number): void;
   /** Removes `done` records (without a log) and tombstones that changed before a moment; gives how many. */
   forgetBefore(changedAtMs: number): number;
+  /** The value of a setting, as this transaction has it. */
   readSetting(name: SettingName): string | undefined;
+  /** Sets or replaces a setting. */
   writeSetting(name: SettingName, value: string): void;
 }
 
@@ -67,6 +71,7 @@ export interface NodeState {
   commit<T>(change: (transaction: StateTransaction) => T): Promise<T>;
   /** All attempts that are not `done`, and those whose log is still in the spool; by task and attempt. */
   listOpen(): Promise<readonly AttemptRecord[]>;
+  /** The value of a setting. */
   readSetting(name: SettingName): Promise<string | undefined>;
   /** Commits what was asked for and closes. Idempotent. */
   close(): Promise<void>;

@@ -5,6 +5,7 @@ import type { HubStore } from "../store/store.js";
 export interface ConformanceCase {
   /** Stable id, then the promise in words; quote the id when a case is waived. */
   readonly name: string;
+  /** Resolves when the promise holds. */
   readonly run: () => Promise<void>;
 }
 

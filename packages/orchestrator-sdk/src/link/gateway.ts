@@ -4,7 +4,17 @@
  * Knows streams only as {@link Link}s, so that the same code serves gRPC and a simulator. Who is calling was proven before:
  * every call carries the verified token.
  */
-import { type Clock, CortexError, isCortexError, type Link, negotiateVersion, type NodeId, type Policy, type SigningKey, SUPPORTED_PROTOCOL } from "@cortex-mesh/protocol";
+import {
+  type Clock,
+  CortexError,
+  isCortexError,
+  type Link,
+  type NodeId,
+  negotiateVersion,
+  type Policy,
+  type SigningKey,
+  SUPPORTED_PROTOCOL,
+} from "@cortex-mesh/protocol";
 import type { RegistrationRequest, RegistrationResponse } from "@cortex-mesh/protocol/gen";
 import type { NodeConnections } from "../nodes/connections.js";
 import type { HubStore } from "../store/store.js";
@@ -32,8 +42,11 @@ const MAX_RETURN_MS = 30_000;
 export interface NodeGateway {
   /** @throws {@link CortexError} `VERSION_UNSUPPORTED`, `NODE_REVOKED`, `SUPERSEDED`, `BAD_REQUEST`, `UNAVAILABLE` */
   register(credentials: NodeCredentials, request: RegistrationRequest): Promise<RegistrationResponse>;
+  /** Takes a control stream; its first frame is the hello. What does not fit closes the link with the reason. */
   openTasks(credentials: NodeCredentials, link: Link): void;
+  /** Takes a health stream. */
   openHealth(credentials: NodeCredentials, link: Link): void;
+  /** Takes a log stream. */
   openLogs(credentials: NodeCredentials, link: Link): void;
   /** Closes every connection with a goodbye that spreads the nodes' return. */
   close(): Promise<void>;
@@ -75,7 +88,10 @@ export function createGateway(options: GatewayOptions): NodeGateway {
   return {
     async register(credentials, request) {
       registry.assertOpen();
-      const protocolVersion = negotiateVersion(SUPPORTED_PROTOCOL, { min: request.protocolMin, max: request.protocolMax });
+      const protocolVersion = negotiateVersion(SUPPORTED_PROTOCOL, {
+        min: request.protocolMin,
+        max: request.protocolMax,
+      });
       const node = await recordRegistration(options, credentials, request);
       const connection = createHubConnection({
         nodeId: node.nodeId,
@@ -146,7 +162,9 @@ function createRegistry(options: GatewayOptions): Registry {
       registered.set(connection.nodeId, { connection, silence: watchSilence(connection, clock) });
       watchHello(connection, clock);
       void connection.closed.then(() => {
-        const work: Promise<void> = onEnd(connection).catch(options.onError).finally(() => ending.delete(work));
+        const work: Promise<void> = onEnd(connection)
+          .catch(options.onError)
+          .finally(() => ending.delete(work));
         ending.add(work);
       });
     },
@@ -154,7 +172,11 @@ function createRegistry(options: GatewayOptions): Registry {
       try {
         how(find(credentials));
       } catch (error) {
-        link.close(isCortexError(error) ? error : new CortexError("INTERNAL", "the stream could not be opened", { cause: error }));
+        link.close(
+          isCortexError(error)
+            ? error
+            : new CortexError("INTERNAL", "the stream could not be opened", { cause: error }),
+        );
       }
     },
     async close() {

@@ -1,7 +1,13 @@
 /** Makes the signed grants of one connection: each names its nonce and epoch, and an end of its life. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Clock, PAYLOAD_TYPES, signGrant, type SigningKey } from "@cortex-mesh/protocol";
-import { CancelGrantSchema, type GrantHeader, GrantHeaderSchema, type SignedGrant, TaskGrantSchema } from "@cortex-mesh/protocol/gen";
+import { type Clock, PAYLOAD_TYPES, type SigningKey, signGrant } from "@cortex-mesh/protocol";
+import {
+  CancelGrantSchema,
+  type GrantHeader,
+  GrantHeaderSchema,
+  type SignedGrant,
+  TaskGrantSchema,
+} from "@cortex-mesh/protocol/gen";
 import type { SessionRecord, TaskRecord, TaskRequestRecord } from "../store/records.js";
 import type { ConnectionIdentity } from "./hub-connection.js";
 import { writeTaskRequest } from "./wire.js";
@@ -52,11 +58,19 @@ export function createGrantMaker(
         policySha256,
         ownerId: task.ownerId,
       });
-      return signGrant({ payload: toBinary(TaskGrantSchema, grant), payloadType: PAYLOAD_TYPES.taskGrant, key: grantKey });
+      return signGrant({
+        payload: toBinary(TaskGrantSchema, grant),
+        payloadType: PAYLOAD_TYPES.taskGrant,
+        key: grantKey,
+      });
     },
     cancel({ taskId, attempt }) {
       const grant = create(CancelGrantSchema, { header: header(), taskId, attempt, reason: "cancelled by its owner" });
-      return signGrant({ payload: toBinary(CancelGrantSchema, grant), payloadType: PAYLOAD_TYPES.cancelGrant, key: grantKey });
+      return signGrant({
+        payload: toBinary(CancelGrantSchema, grant),
+        payloadType: PAYLOAD_TYPES.cancelGrant,
+        key: grantKey,
+      });
     },
   };
 }

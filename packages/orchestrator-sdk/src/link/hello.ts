@@ -4,7 +4,7 @@
  * Every change is fenced inside its transaction: a hello whose connection ended, or whose node has a newer epoch by then,
  * changes nothing. Otherwise two connections in a row could leave an attempt with the one that is gone.
  */
-import { CortexError, type Clock, type TaskId, toCortexError } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, type TaskId, toCortexError } from "@cortex-mesh/protocol";
 import { HeldState, type NodeHello } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../access/scope.js";
 import type { TaskRecord } from "../store/records.js";
@@ -57,7 +57,10 @@ export async function handleHello(connection: HubConnection, hello: NodeHello, o
   connection.markReady((task) => outgoing.note(task));
   connection.send({
     case: "welcome",
-    value: { epoch: BigInt(connection.epoch), unwanted: unwanted.map((item) => ({ ...item, state: writeHeldState(item) })) },
+    value: {
+      epoch: BigInt(connection.epoch),
+      unwanted: unwanted.map((item) => ({ ...item, state: writeHeldState(item) })),
+    },
   });
   await options.onReady(connection);
   for (const task of await listAllTasks(store, filter)) outgoing.note(task);
@@ -75,7 +78,11 @@ function fence(connection: HubConnection): (task: TaskRecord, tx: StoreTransacti
 /** Input goes on where the processes are; a node speaks only for attempts that are its own. */
 function restoreInput(
   { nodeId }: HubConnection,
-  { hello, leased, input }: { readonly hello: NodeHello; readonly leased: readonly TaskRecord[]; readonly input: InputRelay },
+  {
+    hello,
+    leased,
+    input,
+  }: { readonly hello: NodeHello; readonly leased: readonly TaskRecord[]; readonly input: InputRelay },
 ): void {
   const attempts = new Map<string, number>(leased.map(({ taskId, attempt }) => [taskId, attempt]));
   for (const { taskId, attempt, inputOffset } of hello.held) {

@@ -193,7 +193,9 @@ function createStreams(epoch: number): Streams {
         }
         isHandling = false;
       });
-      void link.closed.then((error) => close(error ?? new CortexError("UNAVAILABLE", "the node closed its control stream")));
+      void link.closed.then((error) =>
+        close(error ?? new CortexError("UNAVAILABLE", "the node closed its control stream")),
+      );
     },
     get sentSeq() {
       return numbers.sentSeq;
@@ -255,7 +257,8 @@ function createFrameNumbers(epoch: number): FrameNumbers {
       if (frame.epoch !== BigInt(epoch)) return undefined;
       const seq = readCount(frame.seq);
       const verdict = received.accept(seq);
-      if (verdict === "gap") throw new CortexError("STREAM_GAP", `frame ${received.expectedSeq} is missing, ${seq} came`);
+      if (verdict === "gap")
+        throw new CortexError("STREAM_GAP", `frame ${received.expectedSeq} is missing, ${seq} came`);
       return verdict === "accept" ? frame : undefined;
     },
   };

@@ -23,7 +23,8 @@ export function attachLogs(connection: HubConnection, link: Link, output: Output
       if (connection.isClosed) return;
       const frame = fromBinary(LogFrameSchema, bytes);
       if (frame.epoch !== BigInt(connection.epoch) || frame.log?.name.case !== "task") continue;
-      if (frame.data.byteLength > MAX_OUTPUT_CHUNK_BYTES) throw new CortexError("TOO_LARGE", "a log record is over its limit");
+      if (frame.data.byteLength > MAX_OUTPUT_CHUNK_BYTES)
+        throw new CortexError("TOO_LARGE", "a log record is over its limit");
       const { taskId, attempt } = frame.log.name.value;
       output.receive({ taskId: readTaskId(taskId), attempt, nodeId: connection.nodeId }, readPiece(frame), reply);
     }

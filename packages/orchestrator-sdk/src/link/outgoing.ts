@@ -50,7 +50,14 @@ export function createOutgoing(connection: HubConnection, options: OutgoingOptio
     const session = await store.sessions.get(systemScope, noted.sessionId);
     // Read last: what was noted may be over by now.
     const task = await store.tasks.get(systemScope, taskId);
-    if (request === undefined || task === undefined || !isMine(task) || task.attempt !== attempt || task.state !== "leased") return;
+    if (
+      request === undefined ||
+      task === undefined ||
+      !isMine(task) ||
+      task.attempt !== attempt ||
+      task.state !== "leased"
+    )
+      return;
     try {
       connection.send({ case: "grant", value: grants.task(task, request, session) });
     } catch (error) {
@@ -88,7 +95,9 @@ export function createOutgoing(connection: HubConnection, options: OutgoingOptio
       onError(error) {
         options.onError(error);
         // What should have left did not: the node's next hello settles what it has and what it lacks.
-        connection.close(new CortexError("UNAVAILABLE", "the hub could not send what the node should get", { cause: error }));
+        connection.close(
+          new CortexError("UNAVAILABLE", "the hub could not send what the node should get", { cause: error }),
+        );
       },
     }),
   };

@@ -20,7 +20,11 @@ export interface PresenceOptions {
 }
 
 /** Tells the owner. Nothing is said for a connection whose place another one took: that one's own events tell the story. */
-export async function recordPresence(options: PresenceOptions, connection: HubConnection, presence: "online" | "offline"): Promise<void> {
+export async function recordPresence(
+  options: PresenceOptions,
+  connection: HubConnection,
+  presence: "online" | "offline",
+): Promise<void> {
   const { nodeId } = connection;
   const isCurrent = (): boolean => options.connections.get(nodeId) === (presence === "online" ? connection : undefined);
   const atMs = options.clock.nowMs();
@@ -38,9 +42,13 @@ export async function recordPresence(options: PresenceOptions, connection: HubCo
  * The node's attempts go on without it; the deadlines decide how long. Also those of an older connection: this one took its
  * place, and may have ended before it adopted them.
  */
-export async function disconnectTasks({ store, writer }: PresenceOptions, { nodeId, epoch }: HubConnection): Promise<void> {
+export async function disconnectTasks(
+  { store, writer }: PresenceOptions,
+  { nodeId, epoch }: HubConnection,
+): Promise<void> {
   const check = async (task: TaskRecord): Promise<void> => {
-    if (task.nodeId !== nodeId || task.epoch > epoch) throw new CortexError("SUPERSEDED", "a newer connection holds the attempt");
+    if (task.nodeId !== nodeId || task.epoch > epoch)
+      throw new CortexError("SUPERSEDED", "a newer connection holds the attempt");
   };
   const disconnect = async ({ taskId }: TaskRecord): Promise<void> => {
     try {

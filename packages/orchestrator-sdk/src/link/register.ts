@@ -1,7 +1,21 @@
 /** The registration of a node: what it says of itself is written down, and it is told the rules of its connection. */
 import { create } from "@bufbuild/protobuf";
-import { type Clock, CORTEX_VERSION, CortexError, type NodeId, type Policy, policyBytes, policyHash, type SigningKey } from "@cortex-mesh/protocol";
-import { PolicyMode, type RegistrationRequest, type RegistrationResponse, RegistrationResponseSchema } from "@cortex-mesh/protocol/gen";
+import {
+  type Clock,
+  CORTEX_VERSION,
+  CortexError,
+  type NodeId,
+  type Policy,
+  policyBytes,
+  policyHash,
+  type SigningKey,
+} from "@cortex-mesh/protocol";
+import {
+  PolicyMode,
+  type RegistrationRequest,
+  type RegistrationResponse,
+  RegistrationResponseSchema,
+} from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../access/scope.js";
 import type { NodeRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
@@ -33,9 +47,11 @@ export async function recordRegistration(
   const nowMs = clock.nowMs();
   return store.transaction(async (tx) => {
     const node = await tx.nodes.get(systemScope, credentials.nodeId);
-    if (node === undefined) throw new CortexError("UNAUTHENTICATED", "the node is not known to this hub; invite it again");
+    if (node === undefined)
+      throw new CortexError("UNAUTHENTICATED", "the node is not known to this hub; invite it again");
     if (node.revokedAtMs !== undefined) throw new CortexError("NODE_REVOKED", "the node was revoked by its owner");
-    if (node.epoch !== credentials.epoch) throw new CortexError("SUPERSEDED", "a newer connection of the node took over");
+    if (node.epoch !== credentials.epoch)
+      throw new CortexError("SUPERSEDED", "a newer connection of the node took over");
     const updated: NodeRecord = {
       ...node,
       revision: node.revision + 1,

@@ -27,7 +27,10 @@ export function watchSilence(connection: HubConnection, clock: Clock): SilenceWa
   const heard = (): void => {
     silence?.cancel();
     if (connection.isClosed) return;
-    silence = clock.setTimer(() => connection.close(new CortexError("TIMED_OUT", "the node sent no heartbeat in time")), OFFLINE_AFTER_MS);
+    silence = clock.setTimer(
+      () => connection.close(new CortexError("TIMED_OUT", "the node sent no heartbeat in time")),
+      OFFLINE_AFTER_MS,
+    );
   };
   heard();
   void connection.closed.then(() => silence?.cancel());
@@ -49,7 +52,9 @@ export function attachHealth(connection: HubConnection, link: Link, silence: Sil
   };
 
   connection.attachLink(link, "health");
-  void link.closed.then((error) => connection.close(error ?? new CortexError("UNAVAILABLE", "the node closed its health stream")));
+  void link.closed.then((error) =>
+    connection.close(error ?? new CortexError("UNAVAILABLE", "the node closed its health stream")),
+  );
   link.onFrames((frames) => {
     for (const bytes of frames) {
       const heartbeat = fromBinary(HeartbeatSchema, bytes);
@@ -59,7 +64,9 @@ export function attachHealth(connection: HubConnection, link: Link, silence: Sil
       connection.setUsage(readUsage(heartbeat), roundTripMs);
       const position = { sent: readCount(heartbeat.controlSentSeq), received: connection.controlReceivedSeq };
       if (isStuck(previous, position)) {
-        connection.close(new CortexError("STREAM_GAP", `the node sent ${position.sent} control frames, ${position.received} arrived`));
+        connection.close(
+          new CortexError("STREAM_GAP", `the node sent ${position.sent} control frames, ${position.received} arrived`),
+        );
         return;
       }
       // While the hub itself holds the stream up, nothing can be said about what did not arrive.

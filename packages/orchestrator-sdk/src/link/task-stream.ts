@@ -7,7 +7,7 @@
 import { CortexError } from "@cortex-mesh/protocol";
 import type { NodeTaskFrame } from "@cortex-mesh/protocol/gen";
 import type { ReportSource, TaskReports } from "../tasks/reports.js";
-import { handleHello, type HelloOptions } from "./hello.js";
+import { type HelloOptions, handleHello } from "./hello.js";
 import type { HubConnection } from "./hub-connection.js";
 import { readCount, readEnd, readIsolation, readTaskId } from "./wire.js";
 
@@ -54,7 +54,11 @@ function createStatements(onFailed: (error: unknown) => void): (work: Promise<vo
 }
 
 /** Does what a statement asks for; gives what has to wait for the database. */
-function handleStatement(connection: HubConnection, body: NodeTaskFrame["body"], options: TaskStreamOptions): Promise<void> | undefined {
+function handleStatement(
+  connection: HubConnection,
+  body: NodeTaskFrame["body"],
+  options: TaskStreamOptions,
+): Promise<void> | undefined {
   const { reports, input } = options;
   const sourceOf = (value: { readonly taskId: string; readonly attempt: number }): ReportSource => ({
     nodeId: connection.nodeId,

@@ -8,8 +8,8 @@ import {
   type HeldAttempt,
   HeldState,
   type IsolationReport,
-  LogKind,
   type LogFrame,
+  LogKind,
   Outcome,
   type TaskRequest,
   TaskRequestSchema,
@@ -129,7 +129,11 @@ function readJson(bytes: Uint8Array): Json {
 }
 
 /** What a grant says of a task. */
-export function writeTaskRequest(task: TaskRecord, request: TaskRequestRecord, session: SessionRecord | undefined): TaskRequest {
+export function writeTaskRequest(
+  task: TaskRecord,
+  request: TaskRequestRecord,
+  session: SessionRecord | undefined,
+): TaskRequest {
   const workspacePath = session?.nodes.find(({ nodeId }) => nodeId === task.nodeId)?.path ?? "";
   const sandbox = request.sandbox === undefined ? {} : { sandbox: writeSandbox(request.sandbox) };
   return create(TaskRequestSchema, {
@@ -164,7 +168,12 @@ function writeSandbox(sandbox: JsonObject): SandboxInit & object {
     level: typeof sandbox["level"] === "string" ? sandbox["level"] : "",
     ...(network === undefined
       ? {}
-      : { network: { mode, allow: rules.map((rule) => ({ host: String(rule["host"]), ports: asNumbers(rule["ports"]) })) } }),
+      : {
+          network: {
+            mode,
+            allow: rules.map((rule) => ({ host: String(rule["host"]), ports: asNumbers(rule["ports"]) })),
+          },
+        }),
     limits: {
       memoryBytes: BigInt(asNumber(limits["memBytes"])),
       cpuRatio: asNumber(limits["cpuRatio"]),

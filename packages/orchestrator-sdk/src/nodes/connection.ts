@@ -43,11 +43,14 @@ export interface NodeConnection {
   readonly roundTripMs: number | undefined;
   /** A task of this node changed: look whether something is to be sent. */
   noteTask(task: TaskRecord): void;
+  /** Sends bytes for standard input. */
   sendInput(piece: InputPiece): void;
+  /** Sends the new size of a terminal. */
   sendResize(
     task: { readonly taskId: TaskId; readonly attempt: number },
     size: { readonly columns: number; readonly rows: number },
   ): void;
+  /** Asks the node to take nothing new and to end; from now on it gets nothing. */
   requestDrain(graceMs: number): void;
   /** Ends it; the node hears the reason. Idempotent. */
   close(reason: CortexError): void;

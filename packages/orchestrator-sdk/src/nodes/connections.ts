@@ -7,6 +7,7 @@ import type { NodeConnection } from "./connection.js";
 
 /** The connections of a hub, one a node. */
 export interface NodeConnections {
+  /** The newest connection of a node, ready or not. */
   get(nodeId: NodeId): NodeConnection | undefined;
   /** The connection when it takes tasks: its hello is handled and it is not draining. */
   ready(nodeId: NodeId): NodeConnection | undefined;
@@ -14,6 +15,7 @@ export interface NodeConnections {
   add(connection: NodeConnection): void;
   /** Forgets a connection, unless a newer one took its place. Whether it was the current one. */
   remove(connection: NodeConnection): boolean;
+  /** Every connection. */
   all(): Iterable<NodeConnection>;
 }
 

@@ -25,7 +25,9 @@ export interface NodeView {
 
 /** Nodes of a hub. Every method throws `NOT_FOUND` for what the caller does not own. */
 export interface NodeDirectory {
+  /** One node with its status and figures. */
   get(caller: Caller, nodeId: NodeId): Promise<NodeView>;
+  /** The caller's nodes, in id order. */
   list(caller: Caller, page: PageRequest): Promise<NodeView[]>;
   /** How each of the nodes stands; a node that the caller does not see is left out. */
   statuses(caller: Caller, nodeIds: readonly NodeId[]): Promise<ReadonlyMap<NodeId, NodeStatus>>;

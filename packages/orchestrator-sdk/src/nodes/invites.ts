@@ -72,7 +72,9 @@ export interface InvitesOptions {
 export interface Invites {
   /** @throws {@link CortexError} `BAD_REQUEST` for a time out of range, `BAD_NAME` */
   create(caller: Caller, request: CreateInviteRequest): Promise<NewInvite>;
+  /** One invite, without its secret. */
   get(caller: Caller, inviteId: InviteId): Promise<InviteRecord>;
+  /** The caller's invites, in id order. */
   list(caller: Caller, page: PageRequest): Promise<InviteRecord[]>;
   /** Withdraws it unless it is used; idempotent. */
   revoke(caller: Caller, inviteId: InviteId): Promise<InviteRecord>;

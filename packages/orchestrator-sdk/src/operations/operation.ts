@@ -50,6 +50,7 @@ export type OperationResult<Kind extends OperationKind, Output extends z.ZodType
 /** A status that depends on the result. */
 export interface StatusChoice<Result> {
   readonly of: readonly number[];
+  /** Which of them this result has. */
   pick(result: Result): number;
 }
 
@@ -76,6 +77,7 @@ export interface OperationDefinition<Input extends z.ZodObject, Output extends z
   /** Of a success: one, or the possible ones and which it is. @default 200 */
   readonly status?: number | StatusChoice<OperationResult<Kind, Output>>;
   readonly rule: AccessRule;
+  /** Does it, as the caller of the context. */
   run(context: OperationContext, input: z.output<Input>): Promise<OperationResult<Kind, Output>>;
 }
 
@@ -96,7 +98,9 @@ export interface Operation<
   readonly places: InputPlaces;
   /** Every status that a success can have. */
   readonly statuses: readonly number[];
+  /** The status of this success. */
   statusOf(result: OperationResult<Kind, Output>): number;
+  /** Does it, as the caller of the context. */
   run(context: OperationContext, input: z.output<Input>): Promise<OperationResult<Kind, Output>>;
 }
 

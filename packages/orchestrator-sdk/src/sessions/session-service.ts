@@ -29,7 +29,9 @@ export interface CreateSessionRequest {
 export interface SessionService {
   /** @throws {@link CortexError} `BAD_NAME`, `PATH_OUTSIDE_WORKSPACE`, `NODE_REVOKED`, `BAD_REQUEST` */
   create(caller: Caller, request: CreateSessionRequest): Promise<SessionRecord>;
+  /** One session. */
   get(caller: Caller, sessionId: SessionId): Promise<SessionRecord>;
+  /** The caller's sessions, in id order. */
   list(caller: Caller, page: PageRequest): Promise<SessionRecord[]>;
   /**
    * Attaches a node; again with the same path is harmless.

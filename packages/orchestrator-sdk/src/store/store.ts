@@ -46,8 +46,11 @@ export interface PageRequest {
 
 /** Users; only the reference hub keeps any. */
 export interface UserReads {
+  /** One user. */
   get(userId: UserId): Promise<UserRecord | undefined>;
+  /** The user whose token has this SHA-256 (hex). */
   byToken(tokenSha256: string): Promise<UserRecord | undefined>;
+  /** Users in id order. */
   list(page: PageRequest): Promise<UserRecord[]>;
 }
 /** Writes of {@link UserReads}. */
@@ -60,11 +63,14 @@ export interface UserWrites {
 
 /** Invites. */
 export interface InviteReads {
+  /** One invite. */
   get(scope: Scope, inviteId: InviteId): Promise<InviteRecord | undefined>;
+  /** Invites in id order. */
   list(scope: Scope, page: PageRequest): Promise<InviteRecord[]>;
 }
 /** Writes of {@link InviteReads}. */
 export interface InviteWrites {
+  /** @throws {@link CortexError} `REVISION_CONFLICT` when the id exists. */
   insert(invite: InviteRecord): Promise<void>;
   /** `invite.revision` must be the stored one plus 1. @throws {@link CortexError} `REVISION_CONFLICT` */
   update(invite: InviteRecord): Promise<void>;
@@ -72,11 +78,14 @@ export interface InviteWrites {
 
 /** Nodes. */
 export interface NodeReads {
+  /** One node. */
   get(scope: Scope, nodeId: NodeId): Promise<NodeRecord | undefined>;
+  /** Nodes in id order. */
   list(scope: Scope, page: PageRequest): Promise<NodeRecord[]>;
 }
 /** Writes of {@link NodeReads}. */
 export interface NodeWrites {
+  /** @throws {@link CortexError} `REVISION_CONFLICT` when the id exists. */
   insert(node: NodeRecord): Promise<void>;
   /** `node.revision` must be the stored one plus 1. @throws {@link CortexError} `REVISION_CONFLICT` */
   update(node: NodeRecord): Promise<void>;
@@ -84,11 +93,14 @@ export interface NodeWrites {
 
 /** Sessions. */
 export interface SessionReads {
+  /** One session. */
   get(scope: Scope, sessionId: SessionId): Promise<SessionRecord | undefined>;
+  /** Sessions in id order. */
   list(scope: Scope, page: PageRequest): Promise<SessionRecord[]>;
 }
 /** Writes of {@link SessionReads}. */
 export interface SessionWrites {
+  /** @throws {@link CortexError} `REVISION_CONFLICT` when the id exists. */
   insert(session: SessionRecord): Promise<void>;
   /** `session.revision` must be the stored one plus 1. @throws {@link CortexError} `REVISION_CONFLICT` */
   update(session: SessionRecord): Promise<void>;
@@ -106,10 +118,13 @@ export interface TaskFilter {
 
 /** Tasks. */
 export interface TaskReads {
+  /** One task. */
   get(scope: Scope, taskId: TaskId): Promise<TaskRecord | undefined>;
   /** The immutable request; apart from the record, since it may be large. */
   request(scope: Scope, taskId: TaskId): Promise<TaskRequestRecord | undefined>;
+  /** The task that an owner submitted with this key. */
   byIdempotencyKey(ownerId: UserId, key: string): Promise<TaskRecord | undefined>;
+  /** Tasks in id order, which is the order of submission. */
   list(scope: Scope, filter: TaskFilter, page: PageRequest): Promise<TaskRecord[]>;
 }
 /** Writes of {@link TaskReads}. */
@@ -126,6 +141,7 @@ export interface TaskWrites {
 
 /** Task events and how far output is committed. */
 export interface EventReads {
+  /** How far the output of a task is committed. */
   output(scope: Scope, taskId: TaskId): Promise<OutputRecord | undefined>;
   /** Events with a number above `afterSeq`, in order, at most `limit`. */
   read(scope: Scope, taskId: TaskId, page: { readonly afterSeq: number; readonly limit: number }): Promise<TaskEvent[]>;
@@ -163,10 +179,12 @@ export interface FeedWrites {
 
 /** Small named values: the hub's id, its keys. */
 export interface KeyReads {
+  /** The value of a name. */
   get(name: string): Promise<Uint8Array | undefined>;
 }
 /** Writes of {@link KeyReads}. */
 export interface KeyWrites {
+  /** Sets or replaces a value. */
   set(name: string, value: Uint8Array): Promise<void>;
 }
 
@@ -212,5 +230,6 @@ export interface HubStore extends StoreReads, AsyncDisposable {
    * transaction of the same store never ends.
    */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
+  /** Waits for what is queued, then closes. */
   close(): Promise<void>;
 }

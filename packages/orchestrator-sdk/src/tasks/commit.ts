@@ -17,7 +17,11 @@ export type TaskCommitListener = (before: TaskRecord | undefined, after: TaskRec
 /** What every writer of tasks needs. */
 export interface TaskWriter {
   /** Applies one event to the stored task. Resolves after the commit; `undefined` when there is no such task. */
-  apply(taskId: TaskId, event: TaskInputEvent, extra?: ApplyExtra): Promise<{ readonly task: TaskRecord; readonly outcome: Transition } | undefined>;
+  apply(
+    taskId: TaskId,
+    event: TaskInputEvent,
+    extra?: ApplyExtra,
+  ): Promise<{ readonly task: TaskRecord; readonly outcome: Transition } | undefined>;
   /** Records a task that was just inserted in `tx`: its first event and the feed. */
   recordCreated(tx: StoreTransaction, task: TaskRecord): Promise<void>;
   /** Tells everybody about a committed change. */
@@ -39,7 +43,11 @@ export interface ApplyExtra {
 }
 
 /** Makes the one place that writes tasks. */
-export function createTaskWriter(options: { readonly store: HubStore; readonly wake: Wake; readonly clock: Clock }): TaskWriter {
+export function createTaskWriter(options: {
+  readonly store: HubStore;
+  readonly wake: Wake;
+  readonly clock: Clock;
+}): TaskWriter {
   const { store, wake, clock } = options;
   const listeners: TaskCommitListener[] = [];
   const forgetters: ((task: TaskRecord) => void)[] = [];
@@ -64,7 +72,8 @@ export function createTaskWriter(options: { readonly store: HubStore; readonly w
       for (const listener of listeners) listener(before, after);
       wake.wake(`task:${after.taskId}`, `user:${after.ownerId}`);
       if (after.nodeId !== undefined) wake.wake(`node:${after.nodeId}`);
-      if (after.state === "queued" || (before !== undefined && !isFinal(before.state) && isFinal(after.state))) wake.wake("place");
+      if (after.state === "queued" || (before !== undefined && !isFinal(before.state) && isFinal(after.state)))
+        wake.wake("place");
     },
     onCommit: (listener) => void listeners.push(listener),
     forget(tasks) {

@@ -1,5 +1,5 @@
 /** Puts the parts of `tasks/` together as the {@link TaskService} that operations call. */
-import { CortexError, type IdSource, type TaskId, type Clock } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, type IdSource, type TaskId } from "@cortex-mesh/protocol";
 import type { Caller } from "../access/caller.js";
 import { systemScope } from "../access/scope.js";
 import type { NodeConnections } from "../nodes/connections.js";
@@ -7,6 +7,7 @@ import type { TaskRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
 import { assertTask, type TaskWriter } from "./commit.js";
+import type { Deadlines } from "./deadlines.js";
 import type { InputRelay } from "./input.js";
 import { isFinal, type TaskInputEvent } from "./machine.js";
 import type { OutputFiles } from "./output-files.js";
@@ -14,7 +15,6 @@ import type { Placement } from "./place.js";
 import { readTaskEvents } from "./read-events.js";
 import { submitTask } from "./submit.js";
 import type { TaskExplanation, TaskService, TaskView } from "./task-service.js";
-import type { Deadlines } from "./deadlines.js";
 
 /** The parts a task service is made of. */
 export interface TaskServiceOptions {
@@ -50,8 +50,13 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
 
   return {
     async submit(caller, request) {
-      const submitted = await submitTask({ store, writer, ids: options.ids, nowMs: () => clock.nowMs() }, caller, request);
-      if (!submitted.isRepeat && request.queueTimeoutMs !== undefined) options.deadlines.watch(submitted.task, request.queueTimeoutMs);
+      const submitted = await submitTask(
+        { store, writer, ids: options.ids, nowMs: () => clock.nowMs() },
+        caller,
+        request,
+      );
+      if (!submitted.isRepeat && request.queueTimeoutMs !== undefined)
+        options.deadlines.watch(submitted.task, request.queueTimeoutMs);
       return submitted;
     },
     get: async (caller, taskId) => view(await find(caller, taskId)),
@@ -100,7 +105,8 @@ async function explain(options: TaskServiceOptions, task: TaskRecord): Promise<T
 
 function summarise(task: TaskRecord, candidateCount: number): string {
   if (isFinal(task.state)) return `ended: ${task.state}${task.error === undefined ? "" : ` (${task.error.message})`}`;
-  if (task.state === "queued") return candidateCount === 0 ? "waits: no node of the session fits" : "waits for a node; see candidates";
+  if (task.state === "queued")
+    return candidateCount === 0 ? "waits: no node of the session fits" : "waits for a node; see candidates";
   const where = `attempt ${task.attempt} ${task.state === "leased" ? "was given to" : "runs on"} ${task.nodeId ?? "a node"}`;
   return task.disconnected ? `${where}, which is not connected` : where;
 }

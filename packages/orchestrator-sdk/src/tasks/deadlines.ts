@@ -53,7 +53,8 @@ export function createDeadlines(
     if (isFinal(task.state)) return forget(task.taskId);
     const queueTimeoutMs = queueTimeouts.get(task.taskId);
     if (task.state !== "queued") queued.stop(task.taskId);
-    else if (queueTimeoutMs !== undefined) queued.arm(task.taskId, { afterMs: queueTimeoutMs, event: { type: "queueTimeout" } });
+    else if (queueTimeoutMs !== undefined)
+      queued.arm(task.taskId, { afterMs: queueTimeoutMs, event: { type: "queueTimeout" } });
     if (task.disconnected) silent.arm(task.taskId, silenceOf(task, options));
     else silent.stop(task.taskId);
   };
@@ -80,7 +81,9 @@ interface Due {
 
 function silenceOf(task: TaskRecord, { lostAfterMs, reconnectWindowMs }: DeadlineOptions): Due {
   const borneMs =
-    task.effect === "idempotent" ? (lostAfterMs ?? DEFAULT_LOST_AFTER_MS) : (reconnectWindowMs ?? DEFAULT_RECONNECT_WINDOW_MS);
+    task.effect === "idempotent"
+      ? (lostAfterMs ?? DEFAULT_LOST_AFTER_MS)
+      : (reconnectWindowMs ?? DEFAULT_RECONNECT_WINDOW_MS);
   const { attempt, disconnectedAtMs } = task;
   return {
     afterMs: borneMs,
@@ -99,13 +102,20 @@ interface Timers {
 /** Thrown inside a transaction to leave it without a change. */
 class NotDue extends CortexError {}
 
-function createTimers(options: { readonly writer: TaskWriter; readonly clock: Clock; readonly onError: (error: unknown) => void }): Timers {
+function createTimers(options: {
+  readonly writer: TaskWriter;
+  readonly clock: Clock;
+  readonly onError: (error: unknown) => void;
+}): Timers {
   const { writer, clock, onError } = options;
   const timers = new Map<TaskId, Timer>();
   let isClosed = false;
   const arm = (taskId: TaskId, due: Due): void => {
     if (isClosed || timers.has(taskId)) return;
-    timers.set(taskId, clock.setTimer(() => fire(taskId, due), due.afterMs));
+    timers.set(
+      taskId,
+      clock.setTimer(() => fire(taskId, due), due.afterMs),
+    );
   };
   const fire = (taskId: TaskId, due: Due): void => {
     timers.delete(taskId);

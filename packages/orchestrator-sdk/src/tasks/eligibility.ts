@@ -35,7 +35,9 @@ export function judge(request: PlacementNeeds, candidate: Candidate): Verdict {
   const waits = (reason: string): Verdict => ({ nodeId: node.nodeId, isEligible: true, isFree: false, reason });
   if (node.revokedAtMs !== undefined) return no("the node was revoked");
   if (request.nodeId !== undefined && request.nodeId !== node.nodeId) return no("the task names another node");
-  const missing = hasSkill(node, request.skill) ? unmet(request.requires ?? {}, node) : `the node has no skill "${request.skill}"`;
+  const missing = hasSkill(node, request.skill)
+    ? unmet(request.requires ?? {}, node)
+    : `the node has no skill "${request.skill}"`;
   if (missing !== undefined) return no(missing);
   if (!candidate.isOnline) return waits("the node is offline");
   if (candidate.isDraining) return waits("the node is draining");
@@ -49,7 +51,8 @@ export function choose(taskId: TaskId, verdicts: readonly Verdict[]): NodeId | u
   for (const { nodeId, isFree } of verdicts) {
     if (!isFree) continue;
     const score = rendezvousScore(taskId, nodeId);
-    if (best === undefined || score > best.score || (score === best.score && nodeId < best.nodeId)) best = { nodeId, score };
+    if (best === undefined || score > best.score || (score === best.score && nodeId < best.nodeId))
+      best = { nodeId, score };
   }
   return best?.nodeId;
 }
@@ -69,7 +72,11 @@ function unmet(requires: JsonObject, node: NodeRecord): string | undefined {
   return undefined;
 }
 
-function unmetKey(key: string, wanted: unknown, node: { readonly has: JsonObject; readonly labels: Readonly<Record<string, string>> }): string | undefined {
+function unmetKey(
+  key: string,
+  wanted: unknown,
+  node: { readonly has: JsonObject; readonly labels: Readonly<Record<string, string>> },
+): string | undefined {
   const { has } = node;
   const disk = isObject(has["disk"]) ? has["disk"] : {};
   switch (key) {
@@ -88,7 +95,9 @@ function unmetKey(key: string, wanted: unknown, node: { readonly has: JsonObject
     case "minDiskBytes":
       return toNumber(disk["freeBytes"]) >= toNumber(wanted) ? undefined : "the node has less free disk space";
     case "gpu":
-      return wanted === false || (Array.isArray(has["gpus"]) && has["gpus"].length > 0) ? undefined : "the node has no GPU";
+      return wanted === false || (Array.isArray(has["gpus"]) && has["gpus"].length > 0)
+        ? undefined
+        : "the node has no GPU";
     case "sandbox":
       return Array.isArray(has["sandboxLevels"]) && has["sandboxLevels"].includes(wanted)
         ? undefined

@@ -29,7 +29,10 @@ const INPUT_PIECE_BYTES = 64 * 1024;
 /** Hands input to running tasks. */
 export interface InputRelay {
   /** Resolves with the bytes that the process took; rejects when the task ended first. */
-  write(task: TaskRecord, input: { readonly data: AsyncIterable<Uint8Array>; readonly eof: boolean; readonly signal?: AbortSignal }): Promise<number>;
+  write(
+    task: TaskRecord,
+    input: { readonly data: AsyncIterable<Uint8Array>; readonly eof: boolean; readonly signal?: AbortSignal },
+  ): Promise<number>;
   /** The node's word on how far the process has read. It counts only about an attempt that this node was given input for. */
   acked(source: InputSource, position: InputPosition): void;
   /** An attempt that was adopted from its node's hello: the process has read so far. */
@@ -98,7 +101,11 @@ export function createInputRelay(options: InputRelayOptions): InputRelay {
 }
 
 /** Waits until the task runs; throws when it ended. */
-async function running({ wake, current }: InputRelayOptions, taskId: TaskId, signal: AbortSignal | undefined): Promise<InputSource> {
+async function running(
+  { wake, current }: InputRelayOptions,
+  taskId: TaskId,
+  signal: AbortSignal | undefined,
+): Promise<InputSource> {
   for (;;) {
     signal?.throwIfAborted();
     const change = nextChange({ wake, topics: [`task:${taskId}`], signal });
@@ -115,7 +122,11 @@ async function running({ wake, current }: InputRelayOptions, taskId: TaskId, sig
 }
 
 /** Sends what is on the wire, again over each new connection, until the process took it. */
-async function settle(options: InputRelayOptions, channel: InputChannel, signal: AbortSignal | undefined): Promise<void> {
+async function settle(
+  options: InputRelayOptions,
+  channel: InputChannel,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { taskId, attempt, nodeId } = channel;
   const topics: readonly WakeTopic[] = [`task:${taskId}`, `node:${nodeId}`];
   let sentOverEpoch = 0;
@@ -141,14 +152,22 @@ async function settle(options: InputRelayOptions, channel: InputChannel, signal:
 }
 
 /** The connection that holds the attempt, if the node is there. @throws {@link CortexError} when the attempt is over */
-async function holder({ connections, current }: InputRelayOptions, channel: InputChannel): Promise<NodeConnection | undefined> {
+async function holder(
+  { connections, current }: InputRelayOptions,
+  channel: InputChannel,
+): Promise<NodeConnection | undefined> {
   const task = await current(channel.taskId);
   if (task === undefined || isFinal(task.state)) throw hasEndedError(channel.taskId);
   if (task.attempt !== channel.attempt) {
-    throw new CortexError("UNAVAILABLE", `the attempt of task ${channel.taskId} that took the input was lost; give it all again`);
+    throw new CortexError(
+      "UNAVAILABLE",
+      `the attempt of task ${channel.taskId} that took the input was lost; give it all again`,
+    );
   }
   const connection = connections.get(channel.nodeId);
-  return task.state === "running" && connection?.isReady === true && connection.epoch === task.epoch ? connection : undefined;
+  return task.state === "running" && connection?.isReady === true && connection.epoch === task.epoch
+    ? connection
+    : undefined;
 }
 
 async function hasEnded({ current }: InputRelayOptions, taskId: TaskId): Promise<boolean> {
@@ -167,7 +186,11 @@ interface NextChange {
 }
 
 /** The next wake-up under one of the topics, or the abort of the caller. Listen first, then look. */
-function nextChange(options: { readonly wake: Wake; readonly topics: readonly WakeTopic[]; readonly signal: AbortSignal | undefined }): NextChange {
+function nextChange(options: {
+  readonly wake: Wake;
+  readonly topics: readonly WakeTopic[];
+  readonly signal: AbortSignal | undefined;
+}): NextChange {
   const { wake, topics, signal } = options;
   let happen = (): void => undefined;
   const promise = new Promise<void>((resolve) => {

@@ -9,7 +9,11 @@ export const ATTEMPT_STATES: readonly TaskState[] = ["leased", "running"];
 const PAGE = 1000;
 
 /** Gives the tasks in id order. One that changes meanwhile comes as it was when its page was read. */
-export async function* listTasks(store: HubStore, filter: TaskFilter, scope: Scope = systemScope): AsyncIterable<TaskRecord> {
+export async function* listTasks(
+  store: HubStore,
+  filter: TaskFilter,
+  scope: Scope = systemScope,
+): AsyncIterable<TaskRecord> {
   let after: string | undefined;
   for (;;) {
     const page = await store.tasks.list(scope, filter, { after, limit: PAGE });
@@ -20,7 +24,11 @@ export async function* listTasks(store: HubStore, filter: TaskFilter, scope: Sco
 }
 
 /** The same as a list, for those who need all at once. */
-export async function listAllTasks(store: HubStore, filter: TaskFilter, scope: Scope = systemScope): Promise<TaskRecord[]> {
+export async function listAllTasks(
+  store: HubStore,
+  filter: TaskFilter,
+  scope: Scope = systemScope,
+): Promise<TaskRecord[]> {
   const tasks: TaskRecord[] = [];
   for await (const task of listTasks(store, filter, scope)) tasks.push(task);
   return tasks;

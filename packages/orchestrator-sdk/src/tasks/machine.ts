@@ -29,7 +29,12 @@ export type TaskInputEvent =
   | { readonly type: "lease"; readonly nodeId: NodeId; readonly epoch: number }
   | { readonly type: "start"; readonly attempt: number; readonly isolation: JsonObject | undefined }
   /** The node durably never starts the attempt; `refusal` is set when no other node would either. */
-  | { readonly type: "notStarted"; readonly attempt: number; readonly refusal: TaskRecord["error"]; readonly note: string }
+  | {
+      readonly type: "notStarted";
+      readonly attempt: number;
+      readonly refusal: TaskRecord["error"];
+      readonly note: string;
+    }
   | { readonly type: "end"; readonly attempt: number; readonly end: AttemptEnd }
   | { readonly type: "stall"; readonly attempt: number; readonly stalled: boolean }
   | { readonly type: "disconnect" }
@@ -51,7 +56,14 @@ export type Transition =
 /** Placement notes kept with a task; older ones are dropped. */
 export const MAX_TASK_NOTES = 16;
 
-const FINAL_STATES: ReadonlySet<TaskState> = new Set(["succeeded", "failed", "cancelled", "timed_out", "rejected", "indeterminate"]);
+const FINAL_STATES: ReadonlySet<TaskState> = new Set([
+  "succeeded",
+  "failed",
+  "cancelled",
+  "timed_out",
+  "rejected",
+  "indeterminate",
+]);
 
 /** Whether a task in this state has ended. */
 export function isFinal(state: TaskState): boolean {
@@ -62,7 +74,8 @@ export function isFinal(state: TaskState): boolean {
 export function transition(task: TaskRecord, event: TaskInputEvent, nowMs: number): Transition {
   const step = decide(task, event, nowMs);
   if (step.kind !== "change") return step;
-  const notes = step.note === undefined ? task.notes : [...task.notes, { atMs: nowMs, text: step.note }].slice(-MAX_TASK_NOTES);
+  const notes =
+    step.note === undefined ? task.notes : [...task.notes, { atMs: nowMs, text: step.note }].slice(-MAX_TASK_NOTES);
   return { kind: "changed", task: { ...task, ...step.patch, notes, revision: task.revision + 1 } };
 }
 
@@ -74,7 +87,11 @@ type Step =
 
 const same: Step = { kind: "same" };
 const refuse = (reason: string): Step => ({ kind: "refused", reason });
-const change = (patch: Partial<TaskRecord>, note?: string): Step => ({ kind: "change", patch, ...(note === undefined ? {} : { note }) });
+const change = (patch: Partial<TaskRecord>, note?: string): Step => ({
+  kind: "change",
+  patch,
+  ...(note === undefined ? {} : { note }),
+});
 
 function decide(task: TaskRecord, event: TaskInputEvent, nowMs: number): Step {
   if (event.type === "resolve") return decideResolve(task, event.state, nowMs);
@@ -106,7 +123,11 @@ function decide(task: TaskRecord, event: TaskInputEvent, nowMs: number): Step {
       return task.cancelling ? same : change({ cancelling: true });
     case "queueTimeout":
       if (task.state !== "queued") return refuse(`not waiting: ${task.state}`);
-      return change({ ...ended(task, "timed_out", nowMs), cause: "timeout", error: { code: "TIMED_OUT", message: "no node took the task within queueTimeoutMs" } });
+      return change({
+        ...ended(task, "timed_out", nowMs),
+        cause: "timeout",
+        error: { code: "TIMED_OUT", message: "no node took the task within queueTimeoutMs" },
+      });
     case "reject":
       if (task.state !== "queued") return refuse(`not waiting: ${task.state}`);
       return change({ ...ended(task, "rejected", nowMs), error: event.error });
@@ -114,7 +135,13 @@ function decide(task: TaskRecord, event: TaskInputEvent, nowMs: number): Step {
 }
 
 function lease(task: TaskRecord, event: { readonly nodeId: NodeId; readonly epoch: number }, nowMs: number): Step {
-  const patch = { state: "leased", nodeId: event.nodeId, epoch: event.epoch, attempt: task.attempt + 1, leasedAtMs: nowMs } as const;
+  const patch = {
+    state: "leased",
+    nodeId: event.nodeId,
+    epoch: event.epoch,
+    attempt: task.attempt + 1,
+    leasedAtMs: nowMs,
+  } as const;
   return change(patch, `attempt ${patch.attempt} leased to ${event.nodeId}`);
 }
 
@@ -124,10 +151,15 @@ function decideStart(task: TaskRecord, isolation: JsonObject | undefined, nowMs:
   return change({ state: "running", startedAtMs: nowMs, isolation });
 }
 
-function decideNotStarted(task: TaskRecord, event: { readonly refusal: TaskRecord["error"]; readonly note: string }, nowMs: number): Step {
+function decideNotStarted(
+  task: TaskRecord,
+  event: { readonly refusal: TaskRecord["error"]; readonly note: string },
+  nowMs: number,
+): Step {
   if (task.state !== "leased") return refuse(`a started task cannot be declined: ${task.state}`);
   if (task.cancelling) return change(ended(task, "cancelled", nowMs), event.note);
-  if (event.refusal !== undefined) return change({ ...ended(task, "rejected", nowMs), error: event.refusal }, event.note);
+  if (event.refusal !== undefined)
+    return change({ ...ended(task, "rejected", nowMs), error: event.refusal }, event.note);
   return change(requeued(), event.note);
 }
 
@@ -137,19 +169,33 @@ function decideEnd(task: TaskRecord, end: AttemptEnd, nowMs: number): Step {
   return change(withEnd(task, end, nowMs));
 }
 
-function decideLateEnd(task: TaskRecord, event: { readonly attempt: number; readonly end: AttemptEnd }, nowMs: number): Step {
-  if (event.attempt !== task.attempt) return refuse(`attempt ${event.attempt} reports, attempt ${task.attempt} is current`);
-  if (task.cause !== "node_lost" || event.end.state === "indeterminate") return refuse("the outcome is settled as indeterminate");
+function decideLateEnd(
+  task: TaskRecord,
+  event: { readonly attempt: number; readonly end: AttemptEnd },
+  nowMs: number,
+): Step {
+  if (event.attempt !== task.attempt)
+    return refuse(`attempt ${event.attempt} reports, attempt ${task.attempt} is current`);
+  if (task.cause !== "node_lost" || event.end.state === "indeterminate")
+    return refuse("the outcome is settled as indeterminate");
   return change(withEnd(task, event.end, nowMs), "the node came back with the result");
 }
 
-function decideAdopt(task: TaskRecord, event: { readonly epoch: number; readonly isRunning: boolean }, nowMs: number): Step {
+function decideAdopt(
+  task: TaskRecord,
+  event: { readonly epoch: number; readonly isRunning: boolean },
+  nowMs: number,
+): Step {
   if (task.state === "queued") return refuse("not leased");
-  const started = event.isRunning && task.state === "leased" ? { state: "running", startedAtMs: nowMs } as const : {};
+  const started = event.isRunning && task.state === "leased" ? ({ state: "running", startedAtMs: nowMs } as const) : {};
   return change({ ...started, epoch: event.epoch, disconnected: false, disconnectedAtMs: undefined });
 }
 
-function decideLose(task: TaskRecord, { note, end }: { readonly note: string; readonly end?: AttemptEnd }, nowMs: number): Step {
+function decideLose(
+  task: TaskRecord,
+  { note, end }: { readonly note: string; readonly end?: AttemptEnd },
+  nowMs: number,
+): Step {
   if (task.state === "queued") return refuse("not leased");
   if (task.effect === "idempotent" && !task.cancelling) return change(requeued(), note);
   const isolation = end?.isolation ?? task.isolation;
@@ -158,20 +204,48 @@ function decideLose(task: TaskRecord, { note, end }: { readonly note: string; re
 }
 
 function decideResolve(task: TaskRecord, state: "succeeded" | "failed" | "cancelled", nowMs: number): Step {
-  if (task.state !== "indeterminate") return refuse(`only an indeterminate task can be resolved, this one is ${task.state}`);
+  if (task.state !== "indeterminate")
+    return refuse(`only an indeterminate task can be resolved, this one is ${task.state}`);
   // The cause goes, so that a result of the node that comes later finds nothing left to decide (M1).
-  return change({ state, cause: undefined, error: undefined }, `resolved as ${state} by its owner at ${new Date(nowMs).toISOString()}`);
+  return change(
+    { state, cause: undefined, error: undefined },
+    `resolved as ${state} by its owner at ${new Date(nowMs).toISOString()}`,
+  );
 }
 
 function withEnd(task: TaskRecord, end: AttemptEnd, nowMs: number): Partial<TaskRecord> {
   const { state, exitCode, signal, value, error, cause } = end;
-  return { ...ended(task, state, nowMs), exitCode, signal, value, error, cause, isolation: end.isolation ?? task.isolation };
+  return {
+    ...ended(task, state, nowMs),
+    exitCode,
+    signal,
+    value,
+    error,
+    cause,
+    isolation: end.isolation ?? task.isolation,
+  };
 }
 
 function ended(task: TaskRecord, state: TaskState, nowMs: number): Partial<TaskRecord> {
-  return { state, finishedAtMs: task.finishedAtMs ?? nowMs, disconnected: false, disconnectedAtMs: undefined, cancelling: false, stalled: false };
+  return {
+    state,
+    finishedAtMs: task.finishedAtMs ?? nowMs,
+    disconnected: false,
+    disconnectedAtMs: undefined,
+    cancelling: false,
+    stalled: false,
+  };
 }
 
 function requeued(): Partial<TaskRecord> {
-  return { state: "queued", nodeId: undefined, epoch: 0, leasedAtMs: undefined, startedAtMs: undefined, disconnected: false, disconnectedAtMs: undefined, stalled: false };
+  return {
+    state: "queued",
+    nodeId: undefined,
+    epoch: 0,
+    leasedAtMs: undefined,
+    startedAtMs: undefined,
+    disconnected: false,
+    disconnectedAtMs: undefined,
+    stalled: false,
+  };
 }

@@ -18,9 +18,17 @@ const MAX_OPEN_FILES = 256;
 /** Where output bytes lie. */
 export interface OutputFiles {
   /** Writes at `offset` and makes it durable. Appends to one file must not overlap in time. */
-  append(taskId: TaskId, stream: OutputStream, at: { readonly offset: number; readonly chunks: readonly Uint8Array[] }): Promise<void>;
+  append(
+    taskId: TaskId,
+    stream: OutputStream,
+    at: { readonly offset: number; readonly chunks: readonly Uint8Array[] },
+  ): Promise<void>;
   /** Reads `[start, end)`; the caller names only committed ranges. */
-  read(taskId: TaskId, stream: OutputStream, range: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
+  read(
+    taskId: TaskId,
+    stream: OutputStream,
+    range: { readonly start: number; readonly end: number },
+  ): AsyncIterable<Uint8Array>;
   /** Closes the task's files for appending, after what is being written; they open again when needed. */
   release(taskId: TaskId): Promise<void>;
   remove(taskId: TaskId): Promise<void>;
@@ -135,7 +143,10 @@ async function writeRest(handle: FileHandle, rest: Uint8Array, position: number)
   }
 }
 
-async function* readRange(path: string, { start, end }: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array> {
+async function* readRange(
+  path: string,
+  { start, end }: { readonly start: number; readonly end: number },
+): AsyncIterable<Uint8Array> {
   if (end <= start) return;
   const handle = await open(path, constants.O_RDONLY);
   try {
@@ -143,7 +154,8 @@ async function* readRange(path: string, { start, end }: { readonly start: number
     while (position < end) {
       const wanted = Math.min(OUTPUT_READ_BYTES, end - position);
       const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(wanted), 0, wanted, position);
-      if (bytesRead === 0) throw new CortexError("DATA_CORRUPT", `output file ends at ${position}, ${end} bytes were committed`);
+      if (bytesRead === 0)
+        throw new CortexError("DATA_CORRUPT", `output file ends at ${position}, ${end} bytes were committed`);
       position += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
@@ -155,5 +167,7 @@ async function* readRange(path: string, { start, end }: { readonly start: number
 function asStorageError(error: unknown): unknown {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code !== "ENOSPC" && code !== "EDQUOT") return error;
-  return new CortexError("STORAGE_FULL", "the disk of the hub is full; output waits on the nodes until there is room", { cause: error });
+  return new CortexError("STORAGE_FULL", "the disk of the hub is full; output waits on the nodes until there is room", {
+    cause: error,
+  });
 }

@@ -51,7 +51,10 @@ interface Plan {
 }
 
 /** Turns records into events with offsets, and into one write a stream. */
-export function planEvents(pieces: readonly OutputPiece[], from: { readonly stdoutBytes: number; readonly stderrBytes: number }): Plan {
+export function planEvents(
+  pieces: readonly OutputPiece[],
+  from: { readonly stdoutBytes: number; readonly stderrBytes: number },
+): Plan {
   const end = { stdout: from.stdoutBytes, stderr: from.stderrBytes };
   const writes = new Map<OutputStream, PlannedWrite>();
   const events: NewTaskEvent[] = [];

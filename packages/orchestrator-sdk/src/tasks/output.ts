@@ -12,8 +12,8 @@ import { systemScope } from "../access/scope.js";
 import type { OutputRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
-import type { OutputFiles } from "./output-files.js";
 import { createRoom, createWaiters, type Room, type Waiters } from "./output-bounds.js";
+import type { OutputFiles } from "./output-files.js";
 import { costOf, type OutputPiece } from "./output-plan.js";
 import { createOutputSink, mayReport, type OutputReply, type OutputSink, type OutputSource } from "./output-sink.js";
 
@@ -137,7 +137,10 @@ function createSinks(options: SinksOptions): Sinks {
     writers.set(taskId, sink);
     return sink;
   };
-  const dropAll = async (taskId: TaskId, opened: ReadonlyMap<string, Promise<OutputSink | undefined>>): Promise<void> => {
+  const dropAll = async (
+    taskId: TaskId,
+    opened: ReadonlyMap<string, Promise<OutputSink | undefined>>,
+  ): Promise<void> => {
     for (const [key, opening] of opened) {
       // One that could not be opened has nothing to let go of.
       const sink = await opening.catch(() => undefined);

@@ -5,7 +5,16 @@
  * decided by the conditional write, not by this process' picture of the nodes: the write checks that the node's connection
  * is still the current one and that the session still has the node.
  */
-import { type Clock, CortexError, isCortexError, type NodeId, type SessionId, systemClock, type TaskId, type Timer } from "@cortex-mesh/protocol";
+import {
+  type Clock,
+  CortexError,
+  isCortexError,
+  type NodeId,
+  type SessionId,
+  systemClock,
+  type TaskId,
+  type Timer,
+} from "@cortex-mesh/protocol";
 import { systemScope } from "../access/scope.js";
 import type { NodeConnections } from "../nodes/connections.js";
 import type { NodeRecord, SessionRecord, TaskRecord, TaskRequestRecord } from "../store/records.js";
@@ -190,7 +199,14 @@ async function offer(pass: Pass, { entry, records, own }: Offer): Promise<void> 
   const connection = nodeId === undefined ? undefined : connections.ready(nodeId);
   if (connection === undefined || freeSlots(pass, connection.nodeId) <= 0 || !waiting.has(entry.taskId)) return;
   slots.hold(entry.taskId, connection.nodeId);
-  own(lease(pass, { taskId: entry.taskId, sessionId: entry.sessionId, nodeId: connection.nodeId, epoch: connection.epoch }));
+  own(
+    lease(pass, {
+      taskId: entry.taskId,
+      sessionId: entry.sessionId,
+      nodeId: connection.nodeId,
+      epoch: connection.epoch,
+    }),
+  );
 }
 
 interface Lease {
@@ -203,7 +219,8 @@ interface Lease {
 async function lease(pass: Pass, { taskId, sessionId, nodeId, epoch }: Lease): Promise<void> {
   const { slots, waiting, writer, connections } = pass;
   try {
-    const check = (_task: TaskRecord, tx: StoreTransaction): Promise<void> => assertStillThere(tx, { sessionId, nodeId, epoch });
+    const check = (_task: TaskRecord, tx: StoreTransaction): Promise<void> =>
+      assertStillThere(tx, { sessionId, nodeId, epoch });
     const written = await writer.apply(taskId, { type: "lease", nodeId, epoch }, { check });
     if (written === undefined) waiting.remove(taskId);
     if (written === undefined) slots.hold(taskId, undefined);
@@ -221,7 +238,10 @@ async function lease(pass: Pass, { taskId, sessionId, nodeId, epoch }: Lease): P
 /** Thrown inside a transaction: the choice was made on what is no longer so. */
 class StaleChoice extends CortexError {}
 
-async function assertStillThere(tx: StoreTransaction, { sessionId, nodeId, epoch }: Omit<Lease, "taskId">): Promise<void> {
+async function assertStillThere(
+  tx: StoreTransaction,
+  { sessionId, nodeId, epoch }: Omit<Lease, "taskId">,
+): Promise<void> {
   const node = await tx.nodes.get(systemScope, nodeId);
   if (node?.epoch !== epoch) throw new StaleChoice("SUPERSEDED", `node ${nodeId} reconnected meanwhile`);
   const session = await tx.sessions.get(systemScope, sessionId);

@@ -66,7 +66,8 @@ export async function* readTaskEvents(
 
 /** Whether the event is a final state; an indeterminate task may still be resolved, by a later event. */
 export function isFinalState(event: { readonly kind: string; readonly data: unknown }): boolean {
-  if (event.kind !== "state" || typeof event.data !== "object" || event.data === null || !("state" in event.data)) return false;
+  if (event.kind !== "state" || typeof event.data !== "object" || event.data === null || !("state" in event.data))
+    return false;
   return isFinal(event.data.state as Parameters<typeof isFinal>[0]);
 }
 
@@ -77,13 +78,23 @@ function limitBytes(events: readonly TaskEvent[]): readonly TaskEvent[] {
 }
 
 /** Reads the bytes of a batch with one read a stream: events of one stream follow each other in its file. */
-async function load(files: OutputFiles, taskId: TaskId, batch: readonly TaskEvent[]): Promise<readonly TaskStreamEvent[]> {
+async function load(
+  files: OutputFiles,
+  taskId: TaskId,
+  batch: readonly TaskEvent[],
+): Promise<readonly TaskStreamEvent[]> {
   const stdout = await readSpan(files, taskId, { stream: "stdout", batch });
   const stderr = await readSpan(files, taskId, { stream: "stderr", batch });
   return batch.map(({ seq, kind, atMs, data, offset, length }) => {
     if (kind !== "stdout" && kind !== "stderr") return { seq, kind, atMs, data: asObject(data), bytes: undefined };
     const span = kind === "stdout" ? stdout : stderr;
-    return { seq, kind, atMs, data: undefined, bytes: span.bytes.subarray(offset - span.start, offset - span.start + length) };
+    return {
+      seq,
+      kind,
+      atMs,
+      data: undefined,
+      bytes: span.bytes.subarray(offset - span.start, offset - span.start + length),
+    };
   });
 }
 

@@ -57,7 +57,8 @@ function judgeAttempt(task: TaskRecord, held: Held | undefined, epoch: number): 
       return { type: "adopt", attempt, epoch, isRunning: true };
     case "neverStarted":
     case undefined:
-      if (task.state === "leased") return { type: "notStarted", attempt, refusal: undefined, note: "the node never started it" };
+      if (task.state === "leased")
+        return { type: "notStarted", attempt, refusal: undefined, note: "the node never started it" };
       return { type: "lose", attempt, note: "the node came back without the attempt" };
   }
 }

@@ -27,7 +27,10 @@ export interface EndReport extends AttemptEnd {
 /** Takes the reports of nodes. */
 export interface TaskReports {
   started(source: ReportSource, isolation: JsonObject | undefined): Promise<void>;
-  declined(source: ReportSource, refusal: { readonly error: { readonly code: string; readonly message: string }; readonly isFinal: boolean }): Promise<void>;
+  declined(
+    source: ReportSource,
+    refusal: { readonly error: { readonly code: string; readonly message: string }; readonly isFinal: boolean },
+  ): Promise<void>;
   stalled(source: ReportSource, stalled: boolean): Promise<void>;
   /**
    * Settles the attempt once its output is complete. Resolves with true when the node may forget the attempt: it is
@@ -52,17 +55,25 @@ class ForeignReport extends CortexError {}
 export function createTaskReports(options: TaskReportsOptions): TaskReports {
   const { store, writer, output } = options;
 
-  const fence = (source: ReportSource) => async (task: TaskRecord): Promise<void> => {
-    // A lost attempt was not adopted by a newer connection of its node; its result may still come over that one.
-    const isHolder = task.epoch === source.epoch || (task.state === "indeterminate" && task.epoch < source.epoch);
-    if (task.nodeId !== source.nodeId || !isHolder) {
-      throw new ForeignReport("SUPERSEDED", `the attempt belongs to ${task.nodeId ?? "no node"}, epoch ${task.epoch}`);
-    }
-  };
+  const fence =
+    (source: ReportSource) =>
+    async (task: TaskRecord): Promise<void> => {
+      // A lost attempt was not adopted by a newer connection of its node; its result may still come over that one.
+      const isHolder = task.epoch === source.epoch || (task.state === "indeterminate" && task.epoch < source.epoch);
+      if (task.nodeId !== source.nodeId || !isHolder) {
+        throw new ForeignReport(
+          "SUPERSEDED",
+          `the attempt belongs to ${task.nodeId ?? "no node"}, epoch ${task.epoch}`,
+        );
+      }
+    };
   /** Applies a report; false when it was not the reporter's to make. */
   const apply = async (source: ReportSource, event: TaskInputEvent, also?: ApplyExtra["also"]): Promise<boolean> => {
     try {
-      const written = await writer.apply(source.taskId, event, { check: fence(source), ...(also === undefined ? {} : { also }) });
+      const written = await writer.apply(source.taskId, event, {
+        check: fence(source),
+        ...(also === undefined ? {} : { also }),
+      });
       if (written?.outcome.kind === "refused") options.onLateReport(source, written.outcome.reason);
       return written !== undefined && written.outcome.kind !== "refused";
     } catch (error) {
@@ -83,7 +94,12 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
     },
     async declined(source, refusal) {
       const note = `${source.nodeId} declined: ${refusal.error.message}`;
-      const event = { type: "notStarted", attempt: source.attempt, refusal: refusal.isFinal ? refusal.error : undefined, note } as const;
+      const event = {
+        type: "notStarted",
+        attempt: source.attempt,
+        refusal: refusal.isFinal ? refusal.error : undefined,
+        note,
+      } as const;
       await apply(source, event);
     },
     async stalled(source, stalled) {
@@ -99,7 +115,12 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
       await apply(source, { type: "end", attempt: source.attempt, end }, async (task, tx) => {
         const record = await tx.events.output(systemScope, source.taskId);
         if (record === undefined) return;
-        await tx.events.setOutput({ ...record, attempt: source.attempt, originSeq: lastLogSeq, complete: isFinal(task.state) });
+        await tx.events.setOutput({
+          ...record,
+          attempt: source.attempt,
+          originSeq: lastLogSeq,
+          complete: isFinal(task.state),
+        });
       });
       return !(await isWanted(source));
     },

@@ -2,14 +2,22 @@
  * Accepts a dispatch: checks it against the session and its nodes, and commits it as *queued*, once for each idempotency
  * key. The answer leaves after the commit.
  */
-import { canonicalJson, CortexError, type IdSource, isCortexError, MAX_IDEMPOTENCY_KEY_BYTES, sha256, type TaskId } from "@cortex-mesh/protocol";
+import {
+  CortexError,
+  canonicalJson,
+  type IdSource,
+  isCortexError,
+  MAX_IDEMPOTENCY_KEY_BYTES,
+  sha256,
+  type TaskId,
+} from "@cortex-mesh/protocol";
 import type { Caller } from "../access/caller.js";
 import { systemScope } from "../access/scope.js";
 import type { NodeRecord, TaskRecord, TaskRequestRecord } from "../store/records.js";
 import type { HubStore, StoreTransaction } from "../store/store.js";
 import type { TaskWriter } from "./commit.js";
 import { hasSkill } from "./eligibility.js";
-import type { Submitted, SubmitRequest } from "./task-service.js";
+import type { SubmitRequest, Submitted } from "./task-service.js";
 
 /** What accepting needs. */
 export interface SubmitOptions {
@@ -38,7 +46,10 @@ export async function submitTask(options: SubmitOptions, caller: Caller, request
     });
   } catch (error) {
     // Another request with the same key was first.
-    const earlier = isCortexError(error) && error.code === "REVISION_CONFLICT" && (await findRepeat(options.store, caller, { idempotencyKey, requestSha256 }));
+    const earlier =
+      isCortexError(error) &&
+      error.code === "REVISION_CONFLICT" &&
+      (await findRepeat(options.store, caller, { idempotencyKey, requestSha256 }));
     if (earlier) return earlier;
     throw error;
   }
@@ -50,7 +61,10 @@ function assertKey(key: string | undefined): void {
   if (key === undefined) return;
   const bytes = Buffer.byteLength(key);
   if (bytes < 1 || bytes > MAX_IDEMPOTENCY_KEY_BYTES) {
-    throw new CortexError("BAD_REQUEST", `an idempotency key has 1 to ${MAX_IDEMPOTENCY_KEY_BYTES} bytes, this one has ${bytes}`);
+    throw new CortexError(
+      "BAD_REQUEST",
+      `an idempotency key has 1 to ${MAX_IDEMPOTENCY_KEY_BYTES} bytes, this one has ${bytes}`,
+    );
   }
 }
 
@@ -63,12 +77,20 @@ async function findRepeat(
   const task = await store.tasks.byIdempotencyKey(caller.userId, asked.idempotencyKey);
   if (task === undefined) return undefined;
   if (task.requestSha256 === asked.requestSha256) return { task, isRepeat: true };
-  throw new CortexError("IDEMPOTENCY_CONFLICT", `the idempotency key was used for another request (task ${task.taskId})`, {
-    details: { taskId: task.taskId },
-  });
+  throw new CortexError(
+    "IDEMPOTENCY_CONFLICT",
+    `the idempotency key was used for another request (task ${task.taskId})`,
+    {
+      details: { taskId: task.taskId },
+    },
+  );
 }
 
-function newTask(options: SubmitOptions, caller: Caller, request: SubmitRequest & { readonly requestSha256: string }): TaskRecord {
+function newTask(
+  options: SubmitOptions,
+  caller: Caller,
+  request: SubmitRequest & { readonly requestSha256: string },
+): TaskRecord {
   return {
     taskId: options.ids.next("task") satisfies TaskId,
     revision: 1,
@@ -112,7 +134,11 @@ async function assertPlaceable(tx: StoreTransaction, caller: Caller, request: Su
   }
   if (request.nodeId !== undefined) await assertNamedNode(tx, caller, { nodeId: request.nodeId, nodes });
   const usable = nodes.filter((node) => node.revokedAtMs === undefined);
-  if (usable.length === 0) throw new CortexError("NODE_NOT_ATTACHED", "the session has no attached node; attach one with POST /sessions/{id}/nodes");
+  if (usable.length === 0)
+    throw new CortexError(
+      "NODE_NOT_ATTACHED",
+      "the session has no attached node; attach one with POST /sessions/{id}/nodes",
+    );
   // A node that never registered may turn out to have the skill.
   if (!usable.some((node) => node.capabilities === undefined || hasSkill(node, request.skill))) {
     throw new CortexError("BAD_REQUEST", `no attached node has the skill "${request.skill.slice(0, 100)}"`);
@@ -127,5 +153,6 @@ async function assertNamedNode(
   const node = named.nodes[0] ?? (await tx.nodes.get(caller.scope, named.nodeId));
   if (node === undefined) throw new CortexError("NOT_FOUND", `there is no node ${named.nodeId}`);
   if (node.revokedAtMs !== undefined) throw new CortexError("NODE_REVOKED", `node ${named.nodeId} was revoked`);
-  if (named.nodes.length === 0) throw new CortexError("NODE_NOT_ATTACHED", `node ${named.nodeId} is not attached to the session`);
+  if (named.nodes.length === 0)
+    throw new CortexError("NODE_NOT_ATTACHED", `node ${named.nodeId} is not attached to the session`);
 }

@@ -70,7 +70,9 @@ export interface TaskService {
    * @throws {@link CortexError} `BAD_REQUEST`, `NODE_REVOKED`, `NODE_NOT_ATTACHED`, `IDEMPOTENCY_CONFLICT`, `QUOTA_EXCEEDED`
    */
   submit(caller: Caller, request: SubmitRequest): Promise<Submitted>;
+  /** One task with its request and output figures. */
   get(caller: Caller, taskId: TaskId): Promise<TaskView>;
+  /** Tasks of a session, in order of submission. */
   list(
     caller: Caller,
     sessionId: SessionId,
@@ -80,6 +82,7 @@ export interface TaskService {
   cancel(caller: Caller, taskId: TaskId): Promise<TaskView>;
   /** Settles an indeterminate task, once. @throws {@link CortexError} `ALREADY_ENDED` for any other state. */
   resolve(caller: Caller, taskId: TaskId, state: "succeeded" | "failed" | "cancelled"): Promise<TaskView>;
+  /** Why the task waits, or why it went where it went. */
   explain(caller: Caller, taskId: TaskId): Promise<TaskExplanation>;
   /** Hands bytes to standard input. Resolves when the process has taken them. */
   input(
@@ -93,5 +96,6 @@ export interface TaskService {
     taskId: TaskId,
     from: { readonly afterSeq: number; readonly signal?: AbortSignal | undefined },
   ): AsyncIterable<readonly TaskStreamEvent[]>;
+  /** The bytes of one output stream so far. */
   output(caller: Caller, taskId: TaskId, stream: "stdout" | "stderr"): Promise<OutputContent>;
 }

@@ -39,7 +39,8 @@ export function createWaitingTasks(): WaitingTasks {
     has: (taskId) => entries.has(taskId),
     inOrder() {
       // The sort is stable: tasks of one millisecond stay in the order in which they came.
-      if (!isSorted) entries = new Map([...entries].sort(([, left], [, right]) => left.createdAtMs - right.createdAtMs));
+      if (!isSorted)
+        entries = new Map([...entries].sort(([, left], [, right]) => left.createdAtMs - right.createdAtMs));
       isSorted = true;
       return [...entries.values()];
     },

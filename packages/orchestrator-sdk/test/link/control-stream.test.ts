@@ -1,6 +1,13 @@
-import { createKeyring, type NodeId, openTaskGrant, PAYLOAD_TYPES, type SessionId, type TaskId } from "@cortex-mesh/protocol";
-import { HeldState } from "@cortex-mesh/protocol/gen";
 import { beforeEach, describe, expect, it } from "vitest";
+import {
+  createKeyring,
+  type NodeId,
+  openTaskGrant,
+  PAYLOAD_TYPES,
+  type SessionId,
+  type TaskId,
+} from "@cortex-mesh/protocol";
+import { HeldState } from "@cortex-mesh/protocol/gen";
 import { isStuck } from "../../src/link/report-health.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import { turns, until } from "../support/until.js";
@@ -63,7 +70,11 @@ describe("heartbeats", () => {
     const node = await mesh.connect(nodeId);
     node.heartbeat();
     await until(() => node.leases.length === 1);
-    expect(node.leases[0]).toMatchObject({ leaseMs: 20_000, controlReceivedSeq: 1n, controlSentSeq: BigInt(node.received.length) });
+    expect(node.leases[0]).toMatchObject({
+      leaseMs: 20_000,
+      controlReceivedSeq: 1n,
+      controlSentSeq: BigInt(node.received.length),
+    });
     expect((await mesh.services.nodes.get(alice, nodeId)).usage).toMatchObject({ runningTasks: 0 });
   });
 
@@ -113,7 +124,11 @@ describe("a node that comes back", () => {
     await until(async () => (await mesh.task(taskId)).disconnected);
     const again = await mesh.dial(nodeId);
     await again.hello([{ taskId, attempt: 1, state: HeldState.RUNNING }]);
-    expect(await mesh.reaches(taskId, "running")).toMatchObject({ epoch: again.epoch, disconnected: false, attempt: 1 });
+    expect(await mesh.reaches(taskId, "running")).toMatchObject({
+      epoch: again.epoch,
+      disconnected: false,
+      attempt: 1,
+    });
     await turns();
     expect(again.grants()).toEqual([]);
     again.ended({ taskId, attempt: 1 });
@@ -174,7 +189,9 @@ describe("a node that comes back", () => {
     await again.hello(ids.map((taskId) => ({ taskId, attempt: 1, state: HeldState.RUNNING })));
     expect(again.bodies("welcome")[0]?.unwanted).toEqual([]);
     again.tasks.close();
-    await until(async () => (await Promise.all(ids.map((taskId) => mesh.task(taskId)))).every(({ disconnected }) => disconnected));
+    await until(async () =>
+      (await Promise.all(ids.map((taskId) => mesh.task(taskId)))).every(({ disconnected }) => disconnected),
+    );
   });
 });
 
@@ -183,7 +200,7 @@ describe("what is sent to a node", () => {
     const node = await mesh.connect(nodeId);
     const taskId = await leasedTask();
     await until(() => node.grants().length === 1);
-    const signed = node.bodies("grant").find((grant) => grant?.payloadType === PAYLOAD_TYPES.taskGrant);
+    const signed = node.bodies("grant").find((grant) => grant.payloadType === PAYLOAD_TYPES.taskGrant);
     const opened = openTaskGrant({
       grant: signed!,
       keys: createKeyring(node.registration.grantKeys.map(({ publicKey }) => publicKey)),
@@ -209,7 +226,10 @@ describe("what is sent to a node", () => {
     await mesh.reaches(taskId, "running");
     await until(() => node.cancels().length === 1);
     await turns();
-    expect(node.bodies("grant").map((grant) => grant?.payloadType)).toEqual([PAYLOAD_TYPES.taskGrant, PAYLOAD_TYPES.cancelGrant]);
+    expect(node.bodies("grant").map((grant) => grant.payloadType)).toEqual([
+      PAYLOAD_TYPES.taskGrant,
+      PAYLOAD_TYPES.cancelGrant,
+    ]);
     expect(node.cancels()).toMatchObject([{ taskId, attempt: 1 }]);
     const again = await mesh.dial(nodeId);
     await again.hello([{ taskId, attempt: 1, state: HeldState.RUNNING }]);
@@ -244,7 +264,11 @@ describe("what is sent to a node", () => {
     const taskId = await mesh.submit(sessionId);
     await mesh.reaches(taskId, "leased");
     node.declined({ taskId, attempt: 1 }, false);
-    Object.assign(mesh.store.tasks, { request: () => Promise.reject(new Error("the database is away")) });
+    let reads = 0;
+    // Placement reads first, then the sender.
+    const failing: typeof request = (...asked) =>
+      reads++ === 0 ? request(...asked) : Promise.reject(new Error("the database is away"));
+    Object.assign(mesh.store.tasks, { request: failing });
     await until(() => node.tasksClosed);
     Object.assign(mesh.store.tasks, { request });
     expect(node.tasksClosed).toMatchObject({ code: "UNAVAILABLE" });

@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import { createMemoryLinkPair } from "@cortex-mesh/testing";
+import { beforeEach, describe, expect, it } from "vitest";
 import { CortexError, generateSigningKey, type NodeId, type SessionId, signTokenProof } from "@cortex-mesh/protocol";
 import { IssueTokenRequestSchema } from "@cortex-mesh/protocol/gen";
-import { beforeEach, describe, expect, it } from "vitest";
+import { createMemoryLinkPair } from "@cortex-mesh/testing";
 import { FORGET_AFTER_MS } from "../../src/link/register.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import { registrationOf } from "../support/scripted-node.js";
@@ -19,13 +19,20 @@ beforeEach(async () => {
 
 const status = async (): Promise<string> => (await mesh.services.nodes.get(alice, nodeId)).status;
 const feedKinds = async (): Promise<string[]> =>
-  (await mesh.store.feed.read(alice.userId, { afterSeq: 0, limit: 1000 })).map(({ kind }) => kind).filter((kind) => kind.startsWith("node."));
+  (await mesh.store.feed.read(alice.userId, { afterSeq: 0, limit: 1000 }))
+    .map(({ kind }) => kind)
+    .filter((kind) => kind.startsWith("node."));
 
 describe("a registration", () => {
   it("T2: answers with version, epoch, policy, keys and timers", async () => {
     const epoch = await mesh.raiseEpoch(nodeId);
     const answer = await mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId));
-    expect(answer).toMatchObject({ protocolVersion: 1, epoch: BigInt(epoch), heartbeatIntervalMs: 5_000, leaseMs: 20_000 });
+    expect(answer).toMatchObject({
+      protocolVersion: 1,
+      epoch: BigInt(epoch),
+      heartbeatIntervalMs: 5_000,
+      leaseMs: 20_000,
+    });
     expect(answer.policy?.sha256).toHaveLength(32);
     expect(answer.grantKeys).toHaveLength(1);
     expect(answer.forgetBeforeMs).toBe(BigInt(mesh.clock.nowMs() - FORGET_AFTER_MS));
@@ -46,10 +53,14 @@ describe("a registration", () => {
   it("I3: is refused for a revoked node and for an epoch that is over", async () => {
     const epoch = await mesh.raiseEpoch(nodeId);
     await mesh.raiseEpoch(nodeId);
-    await expect(mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId))).rejects.toMatchObject({ code: "SUPERSEDED" });
+    await expect(mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId))).rejects.toMatchObject({
+      code: "SUPERSEDED",
+    });
     await mesh.services.nodes.revoke(alice, nodeId);
     const newest = epoch + 2;
-    await expect(mesh.parts.gateway.register({ nodeId, epoch: newest }, registrationOf(nodeId))).rejects.toMatchObject({ code: "NODE_REVOKED" });
+    await expect(mesh.parts.gateway.register({ nodeId, epoch: newest }, registrationOf(nodeId))).rejects.toMatchObject({
+      code: "NODE_REVOKED",
+    });
   });
 
   it("T2: a stream without a registration is closed", async () => {
@@ -116,7 +127,12 @@ describe("the beginning of a connection", () => {
       for (let i = 0; i < moment; i++) await Promise.resolve();
       node.tasks.close(new CortexError("UNAVAILABLE", "cut"));
       await turns(4);
-      expect({ moment, ...(await mesh.task(taskId)), status: await status() }).toMatchObject({ moment, state: "running", disconnected: true, status: "offline" });
+      expect({ moment, ...(await mesh.task(taskId)), status: await status() }).toMatchObject({
+        moment,
+        state: "running",
+        disconnected: true,
+        status: "offline",
+      });
       expect((await feedKinds()).at(-1)).toBe("node.offline");
     }
   });

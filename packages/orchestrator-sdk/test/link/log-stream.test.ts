@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
 import { LogFrameSchema, LogKind } from "@cortex-mesh/protocol/gen";
 import { createMemoryLinkPair } from "@cortex-mesh/testing";
-import { describe, expect, it } from "vitest";
 import { createHubConnection } from "../../src/link/hub-connection.js";
 import { attachLogs } from "../../src/link/log-stream.js";
 import { createOutputReceiver } from "../../src/tasks/output.js";
@@ -23,8 +23,21 @@ describe("a stream of logs", () => {
   it("T5: is not read on while its output waits for the disk", async () => {
     const mesh = await openMesh();
     const { nodeId, taskId } = await openRunningTask(mesh);
-    const receiver = createOutputReceiver({ store: mesh.store, files: mesh.files, wake: createLocalWake(), onError: () => undefined });
-    const identity = { nodeId, ownerId: "alice" as never, epoch: 1, bootId: "b", sessionNonce: new Uint8Array(16), connectedAtMs: 0, maxTasks: 1 };
+    const receiver = createOutputReceiver({
+      store: mesh.store,
+      files: mesh.files,
+      wake: createLocalWake(),
+      onError: () => undefined,
+    });
+    const identity = {
+      nodeId,
+      ownerId: "alice" as never,
+      epoch: 1,
+      bootId: "b",
+      sessionNonce: new Uint8Array(16),
+      connectedAtMs: 0,
+      maxTasks: 1,
+    };
     const [mine, theirs] = createMemoryLinkPair();
     attachLogs(createHubConnection(identity), theirs, receiver);
     let open = (): void => undefined;
@@ -35,7 +48,12 @@ describe("a stream of logs", () => {
     const data = Buffer.alloc(256 * 1024, "x");
     const log = { name: { case: "task", value: { taskId, attempt: 1 } } } as const;
     for (let seq = 1; seq <= 160; seq++) {
-      mine.send(toBinary(LogFrameSchema, create(LogFrameSchema, { log, seq: BigInt(seq), kind: LogKind.STDOUT, data, epoch: 1n })));
+      mine.send(
+        toBinary(
+          LogFrameSchema,
+          create(LogFrameSchema, { log, seq: BigInt(seq), kind: LogKind.STDOUT, data, epoch: 1n }),
+        ),
+      );
       if (seq % 4 === 0) await turns(1);
     }
     await turns();
@@ -52,7 +70,13 @@ describe("a stream of logs", () => {
     const { node, taskId } = await openRunningTask(mesh);
     const stream = node.openLogs();
     const log = { name: { case: "task", value: { taskId, attempt: 1 } } } as const;
-    const other = create(LogFrameSchema, { log, seq: 1n, kind: LogKind.STDOUT, data: Buffer.from("old"), epoch: BigInt(node.epoch - 1) });
+    const other = create(LogFrameSchema, {
+      log,
+      seq: 1n,
+      kind: LogKind.STDOUT,
+      data: Buffer.from("old"),
+      epoch: BigInt(node.epoch - 1),
+    });
     stream.send(toBinary(LogFrameSchema, other));
     node.log({ taskId, attempt: 1 }, { seq: 1, bytes: Buffer.alloc(256 * 1024 + 1) });
     expect(await until(() => node.logsClosed)).toMatchObject({ code: "TOO_LARGE" });

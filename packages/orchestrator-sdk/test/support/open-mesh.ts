@@ -2,18 +2,18 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createVirtualClock, type VirtualClock } from "@cortex-mesh/testing";
 import { onTestFinished } from "vitest";
 import { CortexError, type NodeId, type SessionId, systemIds, type TaskId } from "@cortex-mesh/protocol";
+import { createVirtualClock, type VirtualClock } from "@cortex-mesh/testing";
 import { createCaller } from "../../src/access/caller.js";
 import { systemScope } from "../../src/access/scope.js";
-import type { HubServices } from "../../src/operations/services.js";
 import { createHubParts, type HubParts } from "../../src/hub-parts.js";
 import { type HubAuthority, openAuthority } from "../../src/nodes/authority.js";
+import type { HubServices } from "../../src/operations/services.js";
 import { createMemoryStore, type MemoryStore } from "../../src/store/memory/memory-store.js";
 import type { NodeRecord, TaskRecord } from "../../src/store/records.js";
 import type { DeadlineOptions } from "../../src/tasks/deadlines.js";
-import { openOutputFiles, type OutputFiles } from "../../src/tasks/output-files.js";
+import { type OutputFiles, openOutputFiles } from "../../src/tasks/output-files.js";
 import type { SubmitRequest } from "../../src/tasks/task-service.js";
 import { connectScriptedNode, type ScriptedNode, type ScriptedNodeOptions } from "./scripted-node.js";
 import { nodeRecord, requestRecord } from "./task-record.js";
@@ -63,7 +63,9 @@ interface Remains {
   readonly faults: Faults;
 }
 
-export async function openMesh(options: { readonly deadlines?: DeadlineOptions; readonly remains?: Remains } = {}): Promise<Mesh> {
+export async function openMesh(
+  options: { readonly deadlines?: DeadlineOptions; readonly remains?: Remains } = {},
+): Promise<Mesh> {
   const faults: Faults = options.remains?.faults ?? { isStoreFull: false, beforeAppend: undefined };
   const onStep = (step: string): void => {
     if (faults.isStoreFull && step === "committing") throw new CortexError("STORAGE_FULL", "the disk is full");
@@ -102,7 +104,10 @@ export async function openMesh(options: { readonly deadlines?: DeadlineOptions; 
   return { ...base, restart, ...createActions(base) };
 }
 
-type Base = Pick<Mesh, "parts" | "authority" | "services" | "store" | "files" | "clock" | "faults" | "errors" | "warnings">;
+type Base = Pick<
+  Mesh,
+  "parts" | "authority" | "services" | "store" | "files" | "clock" | "faults" | "errors" | "warnings"
+>;
 
 function createActions({ parts, services, store }: Base): Omit<Mesh, keyof Base | "restart"> {
   const task = async (taskId: TaskId): Promise<TaskRecord> => {

@@ -1,11 +1,10 @@
 /** The other end of a hub's links: says what a test tells it to, and keeps what the hub says. Speaks the real frames. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { createMemoryLinkPair, type LinkFaults } from "@cortex-mesh/testing";
 import { type CortexError, type Link, type NodeId, PAYLOAD_TYPES, type TaskId } from "@cortex-mesh/protocol";
+import type { HeldState } from "@cortex-mesh/protocol/gen";
 import {
   type CancelGrant,
   CancelGrantSchema,
-  HeldState,
   HeartbeatSchema,
   type HubTaskFrame,
   HubTaskFrameSchema,
@@ -23,11 +22,14 @@ import {
   type TaskGrant,
   TaskGrantSchema,
 } from "@cortex-mesh/protocol/gen";
+import { createMemoryLinkPair, type LinkFaults } from "@cortex-mesh/testing";
 import type { NodeGateway } from "../../src/link/gateway.js";
 import { until } from "./until.js";
 
 type NodeFrameBody = NonNullable<MessageInitShape<typeof NodeTaskFrameSchema>["body"]>;
 type HubBody = HubTaskFrame["body"];
+type BodyCase = NonNullable<HubBody["case"]>;
+type BodyOf<Case extends BodyCase> = Extract<HubBody, { readonly case: Case }>["value"];
 
 /** An attempt as a hello names it. */
 export interface HeldInit {
@@ -60,14 +62,20 @@ export interface ScriptedNode {
   /** Frames get the next number, unless one is given. */
   say(body: NodeFrameBody, seq?: bigint): void;
   hello(held?: readonly HeldInit[]): Promise<void>;
-  bodies<Case extends HubBody["case"]>(name: Case): Extract<HubBody, { case: Case }>["value"][];
+  bodies<Case extends BodyCase>(name: Case): BodyOf<Case>[];
   grants(): TaskGrant[];
   cancels(): CancelGrant[];
   started(attempt: Attempt): void;
-  ended(attempt: Attempt, end?: { readonly outcome?: Outcome; readonly exitCode?: number; readonly lastLogSeq?: number }): void;
+  ended(
+    attempt: Attempt,
+    end?: { readonly outcome?: Outcome; readonly exitCode?: number; readonly lastLogSeq?: number },
+  ): void;
   declined(attempt: Attempt, isFinal: boolean): void;
   heartbeat(position?: { readonly sent?: number; readonly received?: number }): void;
-  log(attempt: Attempt, record: { readonly seq: number; readonly kind?: LogKind; readonly text?: string; readonly bytes?: Uint8Array }): void;
+  log(
+    attempt: Attempt,
+    record: { readonly seq: number; readonly kind?: LogKind; readonly text?: string; readonly bytes?: Uint8Array },
+  ): void;
   /** The highest record of the attempt that was acknowledged. */
   acked(attempt: Attempt): number;
 }
@@ -116,7 +124,9 @@ export async function connectScriptedNode(options: ScriptedNodeOptions): Promise
   let sentSeq = 0n;
   const say = (body: NodeFrameBody, seq?: bigint): void => {
     if (seq === undefined) sentSeq += 1n;
-    tasks.send(toBinary(NodeTaskFrameSchema, create(NodeTaskFrameSchema, { seq: seq ?? sentSeq, epoch: BigInt(epoch), body })));
+    tasks.send(
+      toBinary(NodeTaskFrameSchema, create(NodeTaskFrameSchema, { seq: seq ?? sentSeq, epoch: BigInt(epoch), body })),
+    );
   };
   const openHealth = (): Link => {
     health = open((link) => gateway.openHealth(credentials, link));
@@ -133,8 +143,8 @@ export async function connectScriptedNode(options: ScriptedNodeOptions): Promise
     });
     return link;
   };
-  const bodies = <Case extends HubBody["case"]>(name: Case) =>
-    received.flatMap(({ body }) => (body.case === name ? [body.value] : [])) as Extract<HubBody, { case: Case }>["value"][];
+  const bodies = <Case extends BodyCase>(name: Case): BodyOf<Case>[] =>
+    received.flatMap(({ body }) => (body.case === name ? [body.value as BodyOf<Case>] : []));
   return {
     nodeId,
     epoch,
@@ -162,21 +172,40 @@ export async function connectScriptedNode(options: ScriptedNodeOptions): Promise
     },
     bodies,
     grants: () =>
-      bodies("grant").flatMap((grant) => (grant?.payloadType === PAYLOAD_TYPES.taskGrant ? [fromBinary(TaskGrantSchema, grant.payload)] : [])),
+      bodies("grant").flatMap((grant) =>
+        grant.payloadType === PAYLOAD_TYPES.taskGrant ? [fromBinary(TaskGrantSchema, grant.payload)] : [],
+      ),
     cancels: () =>
-      bodies("grant").flatMap((grant) => (grant?.payloadType === PAYLOAD_TYPES.cancelGrant ? [fromBinary(CancelGrantSchema, grant.payload)] : [])),
+      bodies("grant").flatMap((grant) =>
+        grant.payloadType === PAYLOAD_TYPES.cancelGrant ? [fromBinary(CancelGrantSchema, grant.payload)] : [],
+      ),
     started: (attempt) => say({ case: "started", value: { ...attempt, isolation: { level: "none", driver: "none" } } }),
     ended: (attempt, { outcome = Outcome.SUCCEEDED, exitCode = 0, lastLogSeq = 0 } = {}) =>
-      say({ case: "response", value: { ...attempt, outcome, exitCode, cause: "exit", lastLogSeq: BigInt(lastLogSeq) } }),
+      say({
+        case: "response",
+        value: { ...attempt, outcome, exitCode, cause: "exit", lastLogSeq: BigInt(lastLogSeq) },
+      }),
     declined: (attempt, isFinal) =>
       say({ case: "declined", value: { ...attempt, errorCode: "GRANT_REFUSED", errorMessage: "no", final: isFinal } }),
     heartbeat({ sent = Number(sentSeq), received: got = received.length } = {}) {
-      const frame = create(HeartbeatSchema, { seq: 1n, epoch: BigInt(epoch), controlSentSeq: BigInt(sent), controlReceivedSeq: BigInt(got) });
+      const frame = create(HeartbeatSchema, {
+        seq: 1n,
+        epoch: BigInt(epoch),
+        controlSentSeq: BigInt(sent),
+        controlReceivedSeq: BigInt(got),
+      });
       (health ?? openHealth()).send(toBinary(HeartbeatSchema, frame));
     },
     log({ taskId, attempt }, { seq, kind = LogKind.STDOUT, text = "", bytes = Buffer.from(text) }) {
       const log = { name: { case: "task", value: { taskId, attempt } } } as const;
-      const frame = create(LogFrameSchema, { log, seq: BigInt(seq), kind, atMs: 5n, data: bytes, epoch: BigInt(epoch) });
+      const frame = create(LogFrameSchema, {
+        log,
+        seq: BigInt(seq),
+        kind,
+        atMs: 5n,
+        data: bytes,
+        epoch: BigInt(epoch),
+      });
       (logs ?? openLogs()).send(toBinary(LogFrameSchema, frame));
     },
     acked: ({ taskId, attempt }) =>

@@ -11,7 +11,10 @@ export async function turns(count = TURNS): Promise<void> {
 }
 
 /** Resolves with the first value that is not false or undefined. */
-export async function until<T>(look: () => T | Promise<T>, what = "the expected state"): Promise<NonNullable<Exclude<T, false>>> {
+export async function until<T>(
+  look: () => T | Promise<T>,
+  what = "the expected state",
+): Promise<NonNullable<Exclude<T, false>>> {
   const startMs = performance.now();
   for (;;) {
     const found = await look();

@@ -1,5 +1,5 @@
-import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -88,7 +88,13 @@ describe("a task whose node is silent", () => {
       const task = await tx.tasks.get(alice.scope, taskId);
       if (task === undefined) throw new Error("no task");
       await mesh.clock.advance(1);
-      await tx.tasks.update({ ...task, revision: task.revision + 1, epoch, disconnected: false, disconnectedAtMs: undefined });
+      await tx.tasks.update({
+        ...task,
+        revision: task.revision + 1,
+        epoch,
+        disconnected: false,
+        disconnectedAtMs: undefined,
+      });
     });
     await adopted;
     await turns();

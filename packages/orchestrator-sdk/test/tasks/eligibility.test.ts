@@ -1,5 +1,5 @@
-import type { NodeId, TaskId } from "@cortex-mesh/protocol";
 import { describe, expect, it } from "vitest";
+import type { NodeId, TaskId } from "@cortex-mesh/protocol";
 import { type Candidate, choose, judge } from "../../src/tasks/eligibility.js";
 import { NODE_ID, nodeRecord, requestRecord } from "../support/task-record.js";
 
@@ -13,7 +13,12 @@ const candidate = (changes: Partial<Candidate> = {}): Candidate => ({
 
 describe("judging a node for a task", () => {
   it.each([
-    ["another node is named", requestRecord({ nodeId: "node_01J00000000000000000000002" as NodeId }), candidate(), false],
+    [
+      "another node is named",
+      requestRecord({ nodeId: "node_01J00000000000000000000002" as NodeId }),
+      candidate(),
+      false,
+    ],
     ["the skill is missing", requestRecord({ skill: "nope" }), candidate(), false],
     ["it was revoked", requestRecord(), candidate({ node: nodeRecord({ revokedAtMs: 1 }) }), false],
     ["another os is needed", requestRecord({ requires: { os: "darwin" } }), candidate(), false],
@@ -34,15 +39,26 @@ describe("judging a node for a task", () => {
   });
 
   it("E6: it takes the task when it meets all needs", () => {
-    const requires = { os: "linux", arch: "x64", tools: ["git"], minMemoryBytes: 1000, minDiskBytes: 500, labels: { zone: "eu" } };
-    const verdict = judge(requestRecord({ requires, nodeId: NODE_ID }), candidate({ node: nodeRecord({ labels: { zone: "eu" } }) }));
+    const requires = {
+      os: "linux",
+      arch: "x64",
+      tools: ["git"],
+      minMemoryBytes: 1000,
+      minDiskBytes: 500,
+      labels: { zone: "eu" },
+    };
+    const verdict = judge(
+      requestRecord({ requires, nodeId: NODE_ID }),
+      candidate({ node: nodeRecord({ labels: { zone: "eu" } }) }),
+    );
     expect(verdict).toMatchObject({ isFree: true, isEligible: true });
   });
 });
 
 describe("choosing among nodes", () => {
   const nodes = Array.from({ length: 10 }, (_, index) => `node_01J0000000000000000000000${index}` as NodeId);
-  const verdicts = (ids: readonly NodeId[]) => ids.map((nodeId) => ({ nodeId, isEligible: true, isFree: true, reason: "" }));
+  const verdicts = (ids: readonly NodeId[]) =>
+    ids.map((nodeId) => ({ nodeId, isEligible: true, isFree: true, reason: "" }));
   const tasks = Array.from({ length: 2000 }, (_, index) => `task_${index}` as TaskId);
 
   it("H5: the choice is the same in any order, and even", () => {

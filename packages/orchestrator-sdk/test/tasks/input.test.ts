@@ -1,5 +1,5 @@
-import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -32,7 +32,8 @@ const run = async (by = node, attempt = 1): Promise<void> => {
 };
 const ack = (offset: number, closed = false, by = node): void =>
   by.say({ case: "inputAck", value: { taskId, attempt: 1, offset: BigInt(offset), closed } });
-const pieces = (by = node) => by.bodies("input").map((piece) => ({ ...piece, data: Buffer.from(piece?.data ?? []).toString() }));
+const pieces = (by = node) =>
+  by.bodies("input").map((piece) => ({ ...piece, data: Buffer.from(piece?.data ?? []).toString() }));
 
 describe("input of a task", () => {
   it("E8: waits until the task runs, is sent in pieces, and is taken when the process has it", async () => {

@@ -1,8 +1,8 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemIds } from "@cortex-mesh/protocol";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { systemIds } from "@cortex-mesh/protocol";
 import { openOutputFiles } from "../../src/tasks/output-files.js";
 
 async function openFiles() {
@@ -21,7 +21,12 @@ describe("output files", () => {
     const ids = Array.from({ length: 200 }, () => systemIds.next("task"));
     for (let round = 0; round < 2; round++) {
       const chunks = [Buffer.from(`${round}`)];
-      await Promise.all(ids.flatMap((id) => [files.append(id, "stdout", { offset: round, chunks }), files.append(id, "stderr", { offset: round, chunks })]));
+      await Promise.all(
+        ids.flatMap((id) => [
+          files.append(id, "stdout", { offset: round, chunks }),
+          files.append(id, "stderr", { offset: round, chunks }),
+        ]),
+      );
     }
     for (const id of ids) expect(await readFile(join(root, id, "stderr"), "utf8")).toBe("01");
     // Descriptors of this process that lead into the directory.

@@ -1,9 +1,10 @@
-import { CortexError, type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
-import { LogKind } from "@cortex-mesh/protocol/gen";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { CortexError } from "@cortex-mesh/protocol";
+import { type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
+import { LogKind } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../../src/access/scope.js";
-import { MAX_UNCOMMITTED_BYTES } from "../../src/tasks/output-bounds.js";
 import { createOutputReceiver, type OutputReceiver } from "../../src/tasks/output.js";
+import { MAX_UNCOMMITTED_BYTES } from "../../src/tasks/output-bounds.js";
 import type { OutputPiece } from "../../src/tasks/output-plan.js";
 import type { OutputAnswer, OutputReply, OutputSource } from "../../src/tasks/output-sink.js";
 import { createLocalWake } from "../../src/wake/local.js";
@@ -25,7 +26,13 @@ beforeEach(async () => {
   await mesh.reaches(taskId, "leased");
 });
 
-const piece = (seq: number, kind: OutputPiece["kind"], text: string): OutputPiece => ({ seq, kind, atMs: 1, bytes: Buffer.from(text), data: null });
+const piece = (seq: number, kind: OutputPiece["kind"], text: string): OutputPiece => ({
+  seq,
+  kind,
+  atMs: 1,
+  bytes: Buffer.from(text),
+  data: null,
+});
 const textOf = async (hub: Mesh, stream: "stdout" | "stderr"): Promise<string> => {
   const { sizeBytes, read } = await hub.services.tasks.output(alice, taskId, stream);
   const chunks: Uint8Array[] = [];
@@ -34,11 +41,24 @@ const textOf = async (hub: Mesh, stream: "stdout" | "stderr"): Promise<string> =
 };
 
 /** A receiver of its own beside the mesh's, with what it said. */
-function openReceiver(hub: Mesh): { readonly receiver: OutputReceiver; readonly answers: OutputAnswer[]; readonly failures: CortexError[]; readonly reply: OutputReply } {
+function openReceiver(hub: Mesh): {
+  readonly receiver: OutputReceiver;
+  readonly answers: OutputAnswer[];
+  readonly failures: CortexError[];
+  readonly reply: OutputReply;
+} {
   const answers: OutputAnswer[] = [];
   const failures: CortexError[] = [];
-  const reply = { answer: (answer: OutputAnswer) => void answers.push(answer), fail: (reason: CortexError) => void failures.push(reason) };
-  const receiver = createOutputReceiver({ store: hub.store, files: hub.files, wake: createLocalWake(), onError: () => undefined });
+  const reply = {
+    answer: (answer: OutputAnswer) => void answers.push(answer),
+    fail: (reason: CortexError) => void failures.push(reason),
+  };
+  const receiver = createOutputReceiver({
+    store: hub.store,
+    files: hub.files,
+    wake: createLocalWake(),
+    onError: () => undefined,
+  });
   return { receiver, answers, failures, reply };
 }
 const source = (changes: Partial<OutputSource> = {}): OutputSource => ({ taskId, attempt: 1, nodeId, ...changes });
@@ -72,14 +92,19 @@ describe("output that arrives", () => {
     node.log({ taskId, attempt: 1 }, { seq: 2, kind: LogKind.PROGRESS, text: '{"done":1}' });
     await until(() => node.acked({ taskId, attempt: 1 }) === 2);
     const events = await mesh.store.events.read(systemScope, taskId, { afterSeq: 0, limit: 10 });
-    expect(events.slice(-2)).toMatchObject([{ kind: "gap", data: { bytes: 0 } }, { kind: "progress", data: { done: 1 } }]);
+    expect(events.slice(-2)).toMatchObject([
+      { kind: "gap", data: { bytes: 0 } },
+      { kind: "progress", data: { done: 1 } },
+    ]);
   });
 
   it("T8: a repeat is acknowledged again and stored once; a hole is asked for once a stream", async () => {
     const { receiver, answers, reply } = openReceiver(mesh);
     for (const seq of [1, 2, 2, 1, 4, 5, 6]) receiver.receive(source(), piece(seq, "stdout", String(seq)), reply);
     await until(() => receiver.uncommittedBytes === 0);
-    expect(answers.filter(({ resend }) => resend)).toEqual([{ ...source(), throughSeq: expect.any(Number), resend: true, refused: false }]);
+    expect(answers.filter(({ resend }) => resend)).toEqual([
+      { ...source(), throughSeq: expect.any(Number), resend: true, refused: false },
+    ]);
     for (const seq of [3, 4]) receiver.receive(source(), piece(seq, "stdout", String(seq)), reply);
     await until(() => answers.at(-1)?.throughSeq === 4);
     expect(await textOf(mesh, "stdout")).toBe("1234");

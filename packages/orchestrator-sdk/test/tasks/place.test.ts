@@ -1,5 +1,5 @@
-import { CortexError, type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
 import { beforeEach, describe, expect, it } from "vitest";
+import { CortexError, type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
@@ -55,7 +55,9 @@ describe("order", () => {
     const node = await connect(1);
     await mesh.reaches(taskId, "leased");
     expect(granted(node)).toEqual([taskId]);
-    expect(await mesh.services.tasks.explain(alice, taskId)).toMatchObject({ notes: [{ text: `attempt 1 leased to ${nodeId}` }] });
+    expect(await mesh.services.tasks.explain(alice, taskId)).toMatchObject({
+      notes: [{ text: `attempt 1 leased to ${nodeId}` }],
+    });
   });
 });
 
@@ -78,7 +80,9 @@ describe("slots", () => {
       await turns();
       expect(granted(node)).toHaveLength(Math.min(index + 2, ids.length));
       ends[index]?.(taskId);
-      await until(() => node.received.length > 0 && mesh.task(taskId).then(({ finishedAtMs }) => finishedAtMs !== undefined));
+      await until(
+        () => node.received.length > 0 && mesh.task(taskId).then(({ finishedAtMs }) => finishedAtMs !== undefined),
+      );
     }
     const [last] = await submitMany(1);
     await until(() => granted(node).includes(last));
@@ -134,7 +138,9 @@ describe("a choice that is out of date", () => {
     const taskId = await mesh.submit(sessionId);
     await turns();
     expect(granted(node)).toEqual([]);
-    expect((await mesh.services.tasks.explain(alice, taskId)).candidates).toMatchObject([{ reason: "the node is draining" }]);
+    expect((await mesh.services.tasks.explain(alice, taskId)).candidates).toMatchObject([
+      { reason: "the node is draining" },
+    ]);
   });
 
   it("H6: a task goes to no node that is detached meanwhile, and to no session that is closed", async () => {
@@ -145,7 +151,9 @@ describe("a choice that is out of date", () => {
     const connecting = connect(4);
     const node = await connecting;
     await mesh.reaches(taskId, "leased");
-    await mesh.store.transaction((tx) => tx.sessions.update({ ...session, revision: session.revision + 1, status: "closed" }));
+    await mesh.store.transaction((tx) =>
+      tx.sessions.update({ ...session, revision: session.revision + 1, status: "closed" }),
+    );
     node.declined({ taskId, attempt: 1 }, false);
     await mesh.reaches(taskId, "queued");
     await turns();

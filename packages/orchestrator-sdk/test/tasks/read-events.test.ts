@@ -1,6 +1,6 @@
+import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { LogKind } from "@cortex-mesh/protocol/gen";
-import { beforeEach, describe, expect, it } from "vitest";
 import { systemScope } from "../../src/access/scope.js";
 import type { TaskStreamEvent } from "../../src/tasks/task-service.js";
 import { alice, bob, type Mesh, openMesh } from "../support/open-mesh.js";
@@ -22,12 +22,18 @@ beforeEach(async () => {
 });
 
 const attempt = () => ({ taskId, attempt: 1 });
-async function collect(afterSeq: number, into: TaskStreamEvent[] = [], signal?: AbortSignal): Promise<TaskStreamEvent[]> {
+async function collect(
+  afterSeq: number,
+  into: TaskStreamEvent[] = [],
+  signal?: AbortSignal,
+): Promise<TaskStreamEvent[]> {
   for await (const batch of mesh.services.tasks.events(alice, taskId, { afterSeq, signal })) into.push(...batch);
   return into;
 }
 const textOf = (events: readonly TaskStreamEvent[], kind: string): string =>
-  Buffer.concat(events.flatMap((event) => (event.kind === kind && event.bytes !== undefined ? [event.bytes] : []))).toString();
+  Buffer.concat(
+    events.flatMap((event) => (event.kind === kind && event.bytes !== undefined ? [event.bytes] : [])),
+  ).toString();
 const seqsOf = (events: readonly TaskStreamEvent[]): number[] => events.map(({ seq }) => seq);
 
 describe("reading events", () => {
@@ -45,7 +51,12 @@ describe("reading events", () => {
     expect(right).toEqual(left);
     expect(seqsOf(left)).toEqual(left.map((_event, index) => index + 1));
     const numbers = Array.from({ length: 200 }, (_, index) => index + 1);
-    expect(textOf(left, "stdout")).toBe(numbers.filter((n) => n % 2 === 1 || n > 100).map((n) => `${n} `).join(""));
+    expect(textOf(left, "stdout")).toBe(
+      numbers
+        .filter((n) => n % 2 === 1 || n > 100)
+        .map((n) => `${n} `)
+        .join(""),
+    );
     expect(left.at(-1)).toMatchObject({ kind: "state", data: { state: "succeeded", result: { exitCode: 0 } } });
   });
 
@@ -100,7 +111,8 @@ describe("reading events", () => {
 
   it("I8: nobody reads the task of somebody else", async () => {
     const reading = async (): Promise<void> => {
-      for await (const _batch of mesh.services.tasks.events(bob, taskId, { afterSeq: 0 })) throw new Error("read something");
+      for await (const _batch of mesh.services.tasks.events(bob, taskId, { afterSeq: 0 }))
+        throw new Error("read something");
     };
     await expect(reading()).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
@@ -126,7 +138,8 @@ describe("a deleted session", () => {
     await mesh.reaches(taskId, "succeeded");
     await mesh.services.sessions.remove(alice, sessionId);
     const read = async (): Promise<void> => {
-      for await (const _chunk of mesh.files.read(taskId, "stdout", { start: 0, end: 4 })) throw new Error("still there");
+      for await (const _chunk of mesh.files.read(taskId, "stdout", { start: 0, end: 4 }))
+        throw new Error("still there");
     };
     await expect(read()).rejects.toMatchObject({ code: "ENOENT" });
   });

@@ -3,7 +3,12 @@ import type { TaskId } from "@cortex-mesh/protocol";
 import { type Held, reconcile } from "../../src/tasks/recover.js";
 import { attemptRecord, TASK_ID } from "../support/task-record.js";
 
-const held = (state: Held["state"], changes: Partial<Held> = {}): Held => ({ taskId: TASK_ID, attempt: 1, state, ...changes });
+const held = (state: Held["state"], changes: Partial<Held> = {}): Held => ({
+  taskId: TASK_ID,
+  attempt: 1,
+  state,
+  ...changes,
+});
 
 describe("a node says hello", () => {
   it.each([
@@ -20,11 +25,15 @@ describe("a node says hello", () => {
   });
 
   it("E5: a leased attempt that it does not name goes back to the queue", () => {
-    expect(reconcile([attemptRecord("leased")], [], 5).changes).toMatchObject([{ event: { type: "notStarted", attempt: 1 } }]);
+    expect(reconcile([attemptRecord("leased")], [], 5).changes).toMatchObject([
+      { event: { type: "notStarted", attempt: 1 } },
+    ]);
   });
 
   it("H4: a running attempt that it does not name is lost", () => {
-    expect(reconcile([attemptRecord("running")], [], 5).changes).toMatchObject([{ event: { type: "lose", attempt: 1 } }]);
+    expect(reconcile([attemptRecord("running")], [], 5).changes).toMatchObject([
+      { event: { type: "lose", attempt: 1 } },
+    ]);
   });
 
   it("I4: what it runs and nobody wants is to be ended; what it finished is not", () => {
@@ -40,7 +49,11 @@ describe("a node says hello", () => {
   });
 
   it("H4: of several attempts of one task the newest counts", () => {
-    const { changes } = reconcile([attemptRecord("leased", { attempt: 2 })], [held("neverStarted"), held("running", { attempt: 2 })], 5);
+    const { changes } = reconcile(
+      [attemptRecord("leased", { attempt: 2 })],
+      [held("neverStarted"), held("running", { attempt: 2 })],
+      5,
+    );
     expect(changes).toMatchObject([{ event: { type: "adopt", attempt: 2, epoch: 5, isRunning: true } }]);
   });
 });

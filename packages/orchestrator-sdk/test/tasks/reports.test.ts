@@ -1,6 +1,6 @@
+import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
-import { beforeEach, describe, expect, it } from "vitest";
 import { systemScope } from "../../src/access/scope.js";
 import { createTaskWriter } from "../../src/tasks/commit.js";
 import { createOutputReceiver } from "../../src/tasks/output.js";
@@ -114,11 +114,24 @@ describe("a report that does not count", () => {
     const output = createOutputReceiver({ store, files: mesh.files, wake, onError: () => undefined });
     const writer = createTaskWriter({ store, wake, clock: mesh.clock });
     const late: string[] = [];
-    const reports = createTaskReports({ store, writer, output, onLateReport: (_source, reason) => void late.push(reason) });
+    const reports = createTaskReports({
+      store,
+      writer,
+      output,
+      onLateReport: (_source, reason) => void late.push(reason),
+    });
     await mesh.dial(nodeId).then((again) => again.hello([{ ...attempt(), state: 2 }]));
     await mesh.reaches(taskId, "running");
     await reports.started({ nodeId, epoch: node.epoch, ...attempt() }, undefined);
-    const end = { state: "failed", exitCode: 1, signal: null, value: null, error: undefined, cause: "exit", isolation: undefined } as const;
+    const end = {
+      state: "failed",
+      exitCode: 1,
+      signal: null,
+      value: null,
+      error: undefined,
+      cause: "exit",
+      isolation: undefined,
+    } as const;
     expect(await reports.ended({ nodeId, epoch: node.epoch, ...attempt() }, { ...end, lastLogSeq: 0 })).toBe(false);
     expect(await mesh.task(taskId)).toMatchObject({ state: "running" });
     expect(late).toHaveLength(2);
@@ -141,7 +154,9 @@ describe("a node that comes back too late", () => {
     expect(await mesh.reaches(taskId, "failed")).toMatchObject({ exitCode: 4 });
     await until(() => again.bodies("responseAck").length === 1);
     expect(await mesh.store.events.output(systemScope, taskId)).toMatchObject({ stdoutBytes: 4 });
-    await expect(mesh.services.tasks.resolve(alice, taskId, "succeeded")).rejects.toMatchObject({ code: "ALREADY_ENDED" });
+    await expect(mesh.services.tasks.resolve(alice, taskId, "succeeded")).rejects.toMatchObject({
+      code: "ALREADY_ENDED",
+    });
   });
 
   it("H4: changes nothing when its owner resolved the task before", async () => {

@@ -1,5 +1,5 @@
-import type { NodeId, SessionId } from "@cortex-mesh/protocol";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { NodeId, SessionId } from "@cortex-mesh/protocol";
 import { alice, bob, type Mesh, openMesh } from "../support/open-mesh.js";
 import { requestRecord } from "../support/task-record.js";
 
@@ -12,11 +12,19 @@ beforeEach(async () => {
   sessionId = await mesh.addSession([nodeId]);
 });
 
-const request = (changes: object = {}) => ({ ...requestRecord(), sessionId, effect: undefined, idempotencyKey: undefined, ...changes });
+const request = (changes: object = {}) => ({
+  ...requestRecord(),
+  sessionId,
+  effect: undefined,
+  idempotencyKey: undefined,
+  ...changes,
+});
 
 describe("a dispatch that cannot be placed", () => {
   it("I8: an unknown session, and one of somebody else, are not there", async () => {
-    await expect(mesh.submit("ses_01J00000000000000000000009" as SessionId)).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(mesh.submit("ses_01J00000000000000000000009" as SessionId)).rejects.toMatchObject({
+      code: "NOT_FOUND",
+    });
     await expect(mesh.services.tasks.submit(bob, request())).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
@@ -44,7 +52,9 @@ describe("a dispatch that cannot be placed", () => {
 
   it("H6: a session that is being deleted takes no more tasks", async () => {
     const session = await mesh.services.sessions.get(alice, sessionId);
-    await mesh.store.transaction((tx) => tx.sessions.update({ ...session, revision: session.revision + 1, status: "closed" }));
+    await mesh.store.transaction((tx) =>
+      tx.sessions.update({ ...session, revision: session.revision + 1, status: "closed" }),
+    );
     await expect(mesh.submit(sessionId)).rejects.toMatchObject({ code: "LOCKED" });
   });
 });
@@ -68,11 +78,15 @@ describe("an idempotency key", () => {
     await mesh.submit(sessionId, { idempotencyKey: "k" });
     const node = await mesh.addNode({ ownerId: bob.userId });
     const { sessionId: theirs } = await mesh.services.sessions.create(bob, { nodes: [{ nodeId: node }] });
-    expect(await mesh.services.tasks.submit(bob, request({ sessionId: theirs, idempotencyKey: "k" }))).toMatchObject({ isRepeat: false });
+    expect(await mesh.services.tasks.submit(bob, request({ sessionId: theirs, idempotencyKey: "k" }))).toMatchObject({
+      isRepeat: false,
+    });
   });
 
   it("E5: 200 dispatches at once with one key are one task", async () => {
-    const all = await Promise.all(Array.from({ length: 200 }, () => mesh.services.tasks.submit(alice, request({ idempotencyKey: "k" }))));
+    const all = await Promise.all(
+      Array.from({ length: 200 }, () => mesh.services.tasks.submit(alice, request({ idempotencyKey: "k" }))),
+    );
     expect(new Set(all.map(({ task }) => task.taskId)).size).toBe(1);
     expect(all.filter(({ isRepeat }) => !isRepeat)).toHaveLength(1);
     expect(mesh.parts.connections.get(nodeId)).toBeUndefined();
@@ -87,6 +101,8 @@ describe("an idempotency key", () => {
     mesh.faults.isStoreFull = true;
     await expect(mesh.submit(sessionId, { idempotencyKey: "k" })).rejects.toMatchObject({ code: "STORAGE_FULL" });
     mesh.faults.isStoreFull = false;
-    expect(await mesh.services.tasks.submit(alice, request({ idempotencyKey: "k" }))).toMatchObject({ isRepeat: false });
+    expect(await mesh.services.tasks.submit(alice, request({ idempotencyKey: "k" }))).toMatchObject({
+      isRepeat: false,
+    });
   });
 });

@@ -9,7 +9,7 @@ export { createGrpcLink, type GrpcLinkOptions } from "./grpc-link.js";
 export { type Proxy, type ProxyEnvironment, proxyFor } from "./proxy.js";
 export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type ServerTls } from "./server.js";
 export { type FetchServerCaOptions, fetchServerCa } from "./server-ca.js";
-export type { CallOptions, ServiceClient } from "./service-client.js";
+export type { CallOptions, ClientMethod, ServiceClient } from "./service-client.js";
 export {
   type ReceivedBatch,
   type StreamDefinition,
@@ -17,7 +17,7 @@ export {
   type UnaryDefinition,
   unaryDefinition,
 } from "./service-definition.js";
-export type { CallContext, ServiceHandlers } from "./service-handler.js";
+export type { CallContext, MethodHandler, ServiceHandlers } from "./service-handler.js";
 export { fromServiceError, toServiceError } from "./status.js";
 export type { BatchStream } from "./stream-side.js";
 export { type DialTlsOptions, dialTls } from "./tls-dial.js";

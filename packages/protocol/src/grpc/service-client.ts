@@ -22,7 +22,7 @@ export interface CallOptions {
 }
 
 /** One method as a function. */
-type ClientMethod<M> = M extends {
+export type ClientMethod<M> = M extends {
   methodKind: "unary";
   input: infer Input extends DescMessage;
   output: infer Output extends DescMessage;

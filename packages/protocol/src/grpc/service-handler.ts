@@ -31,7 +31,7 @@ export interface CallContext {
 }
 
 /** One method as a handler. */
-type MethodHandler<M> = M extends {
+export type MethodHandler<M> = M extends {
   methodKind: "unary";
   input: infer Input extends DescMessage;
   output: infer Output extends DescMessage;

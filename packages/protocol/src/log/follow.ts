@@ -10,6 +10,7 @@
 export interface FollowOptions<T, C> {
   /** Reads the items after a cursor in order; empty when there is none yet. */
   readonly readAfter: (cursor: C, signal: AbortSignal) => Promise<readonly T[]>;
+  /** The cursor that stands after an item. */
   readonly cursorOf: (item: T) => C;
   /** Calls `wake` whenever there may be more; gives the way to end that. */
   readonly subscribe: (wake: () => void) => () => void;

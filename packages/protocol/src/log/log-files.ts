@@ -18,10 +18,13 @@ export interface LogFile {
     buffer: Uint8Array,
     range: { readonly offset: number; readonly length: number; readonly position: number },
   ): Promise<{ readonly bytesRead: number }>;
+  /** How large it is. */
   stat(): Promise<{ readonly size: number }>;
+  /** Cuts it to a size. */
   truncate(sizeBytes: number): Promise<void>;
   /** Resolves once content and length are on disk. */
   datasync(): Promise<void>;
+  /** Gives the descriptor back. */
   close(): Promise<void>;
 }
 

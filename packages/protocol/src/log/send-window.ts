@@ -37,6 +37,7 @@ export interface SendWindow {
   readonly ackedSeq: number;
   /** Records and bytes under way. */
   readonly inFlight: SendRoom;
+  /** What may be sent now. */
   available(): SendRoom;
   /** Whether a record of this size may be sent now. */
   canSend(sizeBytes: number): boolean;

@@ -17,6 +17,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
+import type { CortexError } from "../../src/errors.js";
 import {
   Health,
   HealthCheckRequestSchema,
@@ -102,9 +103,10 @@ async function nextStatus(stream: ClientReadableStream<HealthCheckResponse>): Pr
   return nameOf(status);
 }
 
-async function endOf(stream: ClientReadableStream<unknown>): Promise<string> {
+/** How a stream ends that does not end well. */
+function endOf(stream: ClientReadableStream<unknown>): Promise<CortexError> {
   return new Promise((resolve) => {
-    stream.on("error", (error) => resolve(fromServiceError(error as ServiceError).code));
+    stream.on("error", (error) => resolve(fromServiceError(error as ServiceError)));
     stream.resume();
   });
 }
@@ -149,9 +151,9 @@ describe("grpc health", () => {
     const reflection = openTool<ReflectionMethods>(hub, ServerReflection).serverReflectionInfo();
     await ask(reflection, { case: "listServices", value: "" });
     const ends = Promise.all([endOf(watching), endOf(reflection)]);
-    // A grace that no test waits for: the streams must be over before.
-    const closing = hub.server.close({ graceMs: 600_000 });
-    expect(await ends).toEqual(["UNAVAILABLE", "UNAVAILABLE"]);
+    const closing = hub.server.close({ graceMs: 30_000 });
+    const reason = { code: "UNAVAILABLE", message: "the hub is closing" };
+    expect(await ends).toMatchObject([reason, reason]);
     expect(seen).toEqual(["SERVING", "NOT_SERVING"]);
     await closing;
     await hub[Symbol.asyncDispose]();
@@ -168,9 +170,9 @@ describe("grpc health", () => {
     const last = watch(second);
     last.on("error", () => {});
     await nextStatus(last);
-    expect(await endOf(watch(second))).toBe("QUOTA_EXCEEDED");
+    expect(await endOf(watch(second))).toMatchObject({ code: "QUOTA_EXCEEDED" });
     const oneMore = openTool<ReflectionMethods>(hub, ServerReflection).serverReflectionInfo();
-    expect(await endOf(oneMore)).toBe("QUOTA_EXCEEDED");
+    expect(await endOf(oneMore)).toMatchObject({ code: "QUOTA_EXCEEDED" });
     expect(await check(second, "")).toBe("SERVING");
     last.cancel();
     const isAdmitted = async (): Promise<boolean> => {
@@ -264,6 +266,6 @@ describe("grpc reflection", () => {
     const other = await openReflection();
     const large = { case: "fileByFilename", value: "x".repeat(8 * 1024) } as const;
     other.write(create(ServerReflectionRequestSchema, { messageRequest: large }));
-    expect(await endOf(other)).toBe("INTERNAL");
+    expect(await endOf(other)).toMatchObject({ code: "INTERNAL" });
   });
 });
