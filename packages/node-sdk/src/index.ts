@@ -21,7 +21,7 @@ export type {
   TerminateOptions,
 } from "./sandbox/driver.js";
 export { createNoneDriver, type NoneDriverOptions } from "./sandbox/drivers/none.js";
-export type { PipePool } from "./sandbox/pipe-pool.js";
+export type { Pipe, PipePool } from "./sandbox/pipe-pool.js";
 export {
   type EnforcedIsolation,
   ISOLATION_LEVELS,

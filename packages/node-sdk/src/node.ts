@@ -30,7 +30,7 @@ export type { CortexNode, NodeEvents, NodeOptions, RunOptions } from "./node/nod
 /**
  * Opens a node over its state directory.
  *
- * @throws {@link CortexError} `STATE_IN_USE` when another process uses the directory or it cannot be written.
+ * @throws CortexError `STATE_IN_USE` when another process uses the directory or it cannot be written.
  *
  * @example
  * ```ts

@@ -68,7 +68,7 @@ export interface Hub<Extra extends OperationTable = Record<never, never>> extend
   /** `host:port` that nodes dial. */
   readonly grpcAddress: string;
   readonly store: HubStore;
-  /** The API as one user. @throws {@link CortexError} `BAD_NAME` when the name is not a user id. */
+  /** The API as one user. @throws CortexError `BAD_NAME` when the name is not a user id. */
   as(userId: string, options?: { readonly groups?: readonly string[] }): Api<Operations & Extra>;
   /** Answers one HTTP request; mount it where you like. */
   fetch(request: Request): Promise<Response>;
@@ -81,7 +81,7 @@ const DATABASE_FILE = "hub.db";
 /**
  * Starts a hub. What was unfinished when it last stopped goes on.
  *
- * @throws {@link CortexError} `UNAVAILABLE` when an address is taken, `DATA_CORRUPT` when the data are damaged.
+ * @throws CortexError `UNAVAILABLE` when an address is taken, `DATA_CORRUPT` when the data are damaged.
  */
 export async function createHub<Extra extends OperationTable = Record<never, never>>(
   options: HubOptions<Extra>,

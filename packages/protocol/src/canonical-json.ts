@@ -16,7 +16,7 @@ export const MAX_JSON_DEPTH = 256;
 /**
  * Gives the canonical text of a JSON value.
  *
- * @throws {@link CortexError} `BAD_REQUEST`, naming the path, for what JSON cannot carry unchanged: a number that is not
+ * @throws CortexError `BAD_REQUEST`, naming the path, for what JSON cannot carry unchanged: a number that is not
  * finite, a bigint, a function, an object with a class, an unpaired surrogate, more than {@link MAX_JSON_DEPTH} levels.
  *
  * @example

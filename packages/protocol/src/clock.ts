@@ -20,13 +20,21 @@ export interface Clock {
   setTimer(run: () => void, delayMs: number): Timer;
 }
 
+/** Longest delay that timers of Node take, in milliseconds; a longer one would run at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
 /** The clock of this machine. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   setTimer(run, delayMs) {
-    const handle = setTimeout(run, delayMs);
-    handle.unref();
+    let handle: NodeJS.Timeout;
+    const wait = (leftMs: number): void => {
+      const isLong = leftMs > MAX_TIMEOUT_MS;
+      handle = setTimeout(isLong ? () => wait(leftMs - MAX_TIMEOUT_MS) : run, Math.min(leftMs, MAX_TIMEOUT_MS));
+      handle.unref();
+    };
+    wait(delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
 };

@@ -58,7 +58,7 @@ export function isId<P extends IdPrefix>(prefix: P, value: string): value is IdK
 /**
  * Narrows a string from outside to an id.
  *
- * @throws {@link CortexError} `NOT_FOUND`: what is not an id names nothing.
+ * @throws CortexError `NOT_FOUND`: what is not an id names nothing.
  */
 export function parseId<P extends IdPrefix>(prefix: P, value: string): IdKinds[P] {
   if (isId(prefix, value)) return value;
@@ -70,7 +70,7 @@ const USER_ID = /^(?!\.)[A-Za-z0-9._-]{1,128}$/;
 /**
  * Narrows a host's user name to a {@link UserId}.
  *
- * @throws {@link CortexError} `BAD_NAME` unless it is 1-128 characters of `[A-Za-z0-9._-]` without a leading dot.
+ * @throws CortexError `BAD_NAME` unless it is 1-128 characters of `[A-Za-z0-9._-]` without a leading dot.
  */
 export function parseUserId(value: string): UserId {
   if (USER_ID.test(value)) return value as UserId;

@@ -58,7 +58,7 @@ export function encodeInvite({ address, caFingerprint, inviteId, secret }: Invit
 /**
  * Reads an invite; white space around it does not matter.
  *
- * @throws {@link CortexError} `INVITE_REFUSED`; `details.reason` is an {@link InviteFault}. Never has the text in it.
+ * @throws CortexError `INVITE_REFUSED`; `details.reason` is an {@link InviteFault}. Never has the text in it.
  */
 export function decodeInvite(input: string): Invite {
   const text = input.trim();

@@ -15,7 +15,7 @@ export interface Link {
    * Queues one encoded frame; frames of one tick travel as one message. The link owns the bytes from then on.
    * After the link closed this does nothing.
    *
-   * @throws {@link CortexError} `TOO_LARGE` when the frame alone is over the link's message limit.
+   * @throws CortexError `TOO_LARGE` when the frame alone is over the link's message limit.
    */
   send(frame: Uint8Array): void;
   /** Bytes that were queued and that the transport has not taken yet. */

@@ -20,7 +20,7 @@ export const SUPPORTED_PROTOCOL: VersionRange = { min: PROTOCOL_VERSION_MIN, max
 /**
  * Picks the newest version that both sides speak.
  *
- * @throws {@link CortexError} `VERSION_UNSUPPORTED`, naming both ranges and which side to update.
+ * @throws CortexError `VERSION_UNSUPPORTED`, naming both ranges and which side to update.
  */
 export function negotiateVersion(ours: VersionRange, theirs: VersionRange): number {
   const version = Math.min(ours.max, theirs.max);

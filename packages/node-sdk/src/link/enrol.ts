@@ -58,7 +58,7 @@ export interface EnrolOptions {
 /**
  * Enrols the node and remembers who it is.
  *
- * @throws {@link CortexError} `INVITE_REFUSED` when the invite is used, expired or withdrawn; `UNAUTHENTICATED` when the
+ * @throws CortexError `INVITE_REFUSED` when the invite is used, expired or withdrawn; `UNAUTHENTICATED` when the
  * hub is not the one of the invite; `UNAVAILABLE` when it cannot be reached.
  */
 export async function enrol(options: EnrolOptions): Promise<NodeIdentity> {

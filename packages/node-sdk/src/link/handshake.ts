@@ -82,7 +82,7 @@ export const PROOF_REFUSED = "proofRefused";
 /**
  * Makes a session.
  *
- * @throws {@link CortexError} what the hub answered; `UNAUTHENTICATED` with `details.proofRefused` when it was the proof.
+ * @throws CortexError what the hub answered; `UNAUTHENTICATED` with `details.proofRefused` when it was the proof.
  */
 export async function shakeHands(options: HandshakeOptions): Promise<HubSession> {
   const { transport, clock, signal, facts } = options;
@@ -151,7 +151,7 @@ function openSession({ issued, response, sessionNonce, nowMs }: Agreed): HubSess
 const DEFAULT_HEARTBEAT_MS = 5_000;
 const DEFAULT_LEASE_MS = 20_000;
 
-/** Reads a policy of the hub; undefined when it is empty. @throws {@link CortexError} when hash and text differ. */
+/** Reads a policy of the hub; undefined when it is empty. @throws CortexError when hash and text differ. */
 export function openPolicy(sent: SandboxPolicy): AgreedPolicy | undefined {
   if (sent.canonicalJson.byteLength === 0) return undefined;
   const hash = sha256(sent.canonicalJson);

@@ -19,7 +19,7 @@ export interface HubNameOptions {
 /**
  * Gives the first DNS name of the hub's certificate.
  *
- * @throws {@link CortexError} `UNAUTHENTICATED` when the certificate is not of the authority or has no name;
+ * @throws CortexError `UNAUTHENTICATED` when the certificate is not of the authority or has no name;
  * `UNAVAILABLE` when the hub cannot be reached in time; `BAD_REQUEST` for an address that is none.
  */
 export function readHubName({ address, caPem, timeoutMs }: HubNameOptions): Promise<string> {

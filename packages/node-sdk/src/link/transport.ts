@@ -1,7 +1,7 @@
 /**
  * How the node reaches its hub: the calls and streams of one dial. gRPC implements it; tests and simulations do in memory.
  *
- * Calls reject with a {@link CortexError}; streams end with one. A transport is used for one connection and then closed.
+ * Calls reject with a CortexError; streams end with one. A transport is used for one connection and then closed.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Link } from "@cortex-mesh/protocol";

@@ -13,7 +13,7 @@ export interface WaitLimit {
 /**
  * Gives what `work` gives, in time. What is late is not looked at any more.
  *
- * @throws {@link CortexError} `TIMED_OUT`; `CANCELLED` when the signal fires; and what `work` rejects with.
+ * @throws CortexError `TIMED_OUT`; `CANCELLED` when the signal fires; and what `work` rejects with.
  */
 export function within<T>(work: Promise<T>, { clock, timeoutMs, what, signal }: WaitLimit): Promise<T> {
   return new Promise((resolve, reject) => {

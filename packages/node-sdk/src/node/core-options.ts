@@ -1,12 +1,18 @@
 /** What a node's core is made of and what it tells; see `core.ts`. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Clock, CortexError, SigningKey, SkillDescription, SkillImplementation } from "@cortex-mesh/protocol";
+import type {
+  Clock,
+  CortexError,
+  IsolationLevel,
+  SigningKey,
+  SkillDescription,
+  SkillImplementation,
+} from "@cortex-mesh/protocol";
 import type { CapabilitiesSchema } from "@cortex-mesh/protocol/gen";
 import type { HeartbeatFigures } from "../link/heartbeat.js";
 import type { HubDial } from "../link/transport.js";
 import type { Spool } from "../runner/spool.js";
 import type { SandboxDriver } from "../sandbox/driver.js";
-import type { IsolationLevel } from "../sandbox/report.js";
 import type { NodeSkill } from "../skills/node-skill.js";
 import type { NodeIdentity } from "../state/identity.js";
 import type { NodeState } from "../state/node-state.js";

@@ -1,8 +1,7 @@
 /** What a node is made with and what it tells. */
 import type typedEmitter from "typed-emitter";
-import type { Clock, CortexError, NodeId, SkillImplementation } from "@cortex-mesh/protocol";
+import type { Clock, CortexError, IsolationLevel, NodeId, SkillImplementation } from "@cortex-mesh/protocol";
 import type { HubDial } from "../link/transport.js";
-import type { IsolationLevel } from "../sandbox/report.js";
 import type { NodeSkill } from "../skills/node-skill.js";
 import type { NodeIdentity } from "../state/identity.js";
 
@@ -71,10 +70,10 @@ export interface CortexNode extends AsyncDisposable {
   /**
    * Makes the node known to a hub and remembers it. A repetition with the same invite gives the same node.
    *
-   * @throws {@link CortexError} `INVITE_REFUSED`, `UNAUTHENTICATED`, `UNAVAILABLE`.
+   * @throws CortexError `INVITE_REFUSED`, `UNAUTHENTICATED`, `UNAVAILABLE`.
    */
   enrol(invite: string): Promise<{ readonly nodeId: NodeId }>;
-  /** Starts to work. @throws {@link CortexError} `UNAUTHENTICATED` when the node is not enrolled. */
+  /** Starts to work. @throws CortexError `UNAUTHENTICATED` when the node is not enrolled. */
   start(): Promise<void>;
   /** Takes nothing new, lets tasks finish, delivers, says goodbye. The signal ends the waiting. */
   drain(options?: { readonly graceMs?: number; readonly signal?: AbortSignal }): Promise<void>;
@@ -85,7 +84,7 @@ export interface CortexNode extends AsyncDisposable {
   /**
    * Enrols when it has to, works until the signal, a drain that the hub asks for or a fatal error, drains and closes.
    *
-   * @throws {@link CortexError} the fatal error.
+   * @throws CortexError the fatal error.
    */
   run(options?: RunOptions): Promise<void>;
 }

@@ -128,8 +128,8 @@ function receiveInput(run: Run, piece: InputPiece): void {
 }
 
 function outputLimitBytes(host: RunnerHost, grant: OpenedTaskGrant): number {
-  const asked = Number(grant.task.sandbox?.limits?.outputBytes ?? 0n);
-  return asked === 0 ? host.maxOutputBytes : Math.min(asked, host.maxOutputBytes);
+  const askedBytes = Number(grant.task.sandbox?.limits?.outputBytes ?? 0n) || host.maxOutputBytes;
+  return Math.min(askedBytes, host.maxOutputBytes, host.policy()?.limits.outputBytes ?? host.maxOutputBytes);
 }
 
 function stop(run: Run, reason: StopReason, graceMs: number): void {
@@ -193,25 +193,12 @@ async function follow(run: Run, skill: StartedSkill): Promise<AttemptEnd> {
 }
 
 function startTimeout(run: Run): Timer | undefined {
-  const asked = [Number(run.grant.task.timeoutMs), Number(run.grant.task.sandbox?.limits?.wallMs ?? 0n)];
+  const { task } = run.grant;
+  const policyMs = run.host.policy()?.limits.wallMs ?? 0;
+  const asked = [Number(task.timeoutMs), Number(task.sandbox?.limits?.wallMs ?? 0n), policyMs];
   const limits = asked.filter((limitMs) => limitMs > 0);
   if (limits.length === 0) return undefined;
-  return setLongTimer(run.host.clock, () => stop(run, "timeout", STOP_GRACE_MS), Math.min(...limits));
-}
-
-/** Longest delay that timers of Node take, in milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-function setLongTimer(clock: Clock, run: () => void, delayMs: number): Timer {
-  let timer: Timer;
-  const wait = (leftMs: number): void => {
-    timer = clock.setTimer(
-      () => (leftMs > MAX_TIMER_MS ? wait(leftMs - MAX_TIMER_MS) : run()),
-      Math.min(leftMs, MAX_TIMER_MS),
-    );
-  };
-  wait(delayMs);
-  return { cancel: () => timer.cancel() };
+  return run.host.clock.setTimer(() => stop(run, "timeout", STOP_GRACE_MS), Math.min(...limits));
 }
 
 async function pump(output: TaskOutput, stream: OutputStream, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -238,25 +225,30 @@ async function settle(run: Run, end: AttemptEnd): Promise<void> {
   if (run.isDropped) return await host.forget(key);
   const finishedAtMs = host.clock.nowMs();
   const isolation = run.skill === undefined ? undefined : withOutputLimit(run.skill.isolation);
-  const ended: EndedAttempt = { grant, startedAtMs, finishedAtMs, lastLogSeq, isolation };
-  const record = finishedRecord(ended, outcomeOf(end, stopReason));
   const spooled = host.spool.find(key);
+  const hasLog = spooled !== undefined;
+  const ended: EndedAttempt = { grant, startedAtMs, finishedAtMs, lastLogSeq, hasLog, isolation };
+  const record = finishedRecord(ended, outcomeOf(end, stopReason));
   if (spooled !== undefined) spooled.lastSeq = lastLogSeq;
-  await commitWithRetry(() => host.state.commit((transaction) => transaction.put(record)), host.clock);
+  const isDurable = await commitWithRetry(() => host.state.commit((transaction) => transaction.put(record)), host.clock);
+  if (!isDurable) return;
   if (run.isDropped) return await host.forget(key);
   if (record.response !== undefined) {
     host.report({ case: "response", value: fromBinary(TaskResponseSchema, record.response) });
   }
 }
 
-/** An end that cannot be written is tried again until it can, or the state is closed: then the next start finds it. */
-async function commitWithRetry(commit: () => Promise<void>, clock: Clock): Promise<void> {
+/**
+ * An end that cannot be written is tried again until it can. False when the state is closed: the end is not durable then,
+ * and the next start finds the attempt as one that was lost.
+ */
+async function commitWithRetry(commit: () => Promise<void>, clock: Clock): Promise<boolean> {
   for (;;) {
     try {
       await commit();
-      return;
+      return true;
     } catch (error) {
-      if (isCortexError(error) && error.code === "UNAVAILABLE") return;
+      if (isCortexError(error) && error.code === "UNAVAILABLE") return false;
     }
     await new Promise<void>((resolve) => {
       clock.setTimer(resolve, COMMIT_RETRY_MS);

@@ -87,7 +87,8 @@ function endedByItself(
 }
 
 function describe(error: unknown): { readonly errorCode: string; readonly errorMessage: string } {
-  const message = error instanceof Error ? error.message : String(error);
+  // What is no Error is not made a text: that would run code of whoever threw it.
+  const message = error instanceof Error || isCortexError(error) ? error.message : "the skill threw what is no error";
   const errorCode = isCortexError(error) ? error.code : "INTERNAL";
   return { errorCode, errorMessage: message.slice(0, MAX_MESSAGE_CHARS) };
 }

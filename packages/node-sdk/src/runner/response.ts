@@ -4,6 +4,7 @@ import { CortexError, MAX_TASK_INPUT_BYTES, type OpenedTaskGrant } from "@cortex
 import { type IsolationReportSchema, Outcome } from "@cortex-mesh/protocol/gen";
 import { encodeResponse } from "../inbox/responses.js";
 import type { IsolationReport } from "../sandbox/report.js";
+import { encodeJson } from "../skills/encode-json.js";
 import type { AttemptRecord } from "../state/node-state.js";
 import type { AttemptOutcome } from "./outcome.js";
 
@@ -16,6 +17,8 @@ export interface EndedAttempt {
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
   readonly lastLogSeq: number;
+  /** Whether its log is in the spool. */
+  readonly hasLog: boolean;
   /** Undefined when it was never started. */
   readonly isolation: IsolationReport | undefined;
 }
@@ -57,7 +60,7 @@ export function finishedRecord(ended: EndedAttempt, outcome: AttemptOutcome): At
     state: "finished",
     startedAtMs: ended.startedAtMs,
     response,
-    hasLog: ended.lastLogSeq > 0,
+    hasLog: ended.hasLog,
     lastLogSeq: ended.lastLogSeq,
     changedAtMs: ended.finishedAtMs,
   };
@@ -66,7 +69,12 @@ export function finishedRecord(ended: EndedAttempt, outcome: AttemptOutcome): At
 function encodeValue(value: unknown): { readonly valueJson: Uint8Array; readonly fault: CortexError | undefined } {
   const none = new Uint8Array(0);
   if (value === undefined || value === null) return { valueJson: none, fault: undefined };
-  const valueJson = Buffer.from(JSON.stringify(value) ?? "", "utf8");
+  let valueJson: Uint8Array;
+  try {
+    valueJson = encodeJson(value);
+  } catch (cause) {
+    return { valueJson: none, fault: new CortexError("INTERNAL", "the result of the skill is not JSON", { cause }) };
+  }
   if (valueJson.byteLength <= MAX_RESULT_VALUE_BYTES) return { valueJson, fault: undefined };
   const problem = `the result has ${valueJson.byteLength} bytes as JSON, the limit is ${MAX_RESULT_VALUE_BYTES}`;
   return { valueJson: none, fault: new CortexError("TOO_LARGE", problem) };

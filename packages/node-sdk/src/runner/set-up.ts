@@ -2,6 +2,9 @@
 import {
   type Clock,
   CortexError,
+  ISOLATION_LEVELS,
+  type IsolationLevel,
+  isAtLeastLevel,
   isEnvDenied,
   MAX_TASK_INPUT_BYTES,
   type OpenedTaskGrant,
@@ -10,9 +13,10 @@ import {
 } from "@cortex-mesh/protocol";
 import type { TaskRequest } from "@cortex-mesh/protocol/gen";
 import type { AttemptKey } from "../inbox/inbox.js";
+import { assertEnforceable } from "../sandbox/demands.js";
 import type { SandboxDriver } from "../sandbox/driver.js";
 import { buildEnvironment } from "../sandbox/environment.js";
-import { assertLevelAvailable, ISOLATION_LEVELS, type IsolationLevel } from "../sandbox/report.js";
+import { assertLevelAvailable } from "../sandbox/report.js";
 import type { StartedSkill } from "../skills/node-skill.js";
 import type { SkillTable } from "../skills/skill-table.js";
 import type { NodeState } from "../state/node-state.js";
@@ -47,7 +51,7 @@ export interface RunnerHost {
 /**
  * Starts the skill that a grant asks for.
  *
- * @throws {@link CortexError} with the code that the task is rejected with.
+ * @throws CortexError with the code that the task is rejected with.
  */
 export async function setUpTask(host: RunnerHost, grant: OpenedTaskGrant, output: TaskOutput): Promise<StartedSkill> {
   const { task } = grant;
@@ -70,7 +74,7 @@ export async function setUpTask(host: RunnerHost, grant: OpenedTaskGrant, output
     driver,
     write: (stream, bytes) => output.write(stream, bytes),
     lose: (sizeBytes) => output.lose(sizeBytes),
-    progress: (value) => output.progress(value),
+    progress: (json) => output.progress(json),
   });
 }
 
@@ -94,9 +98,11 @@ function findDriver(host: RunnerHost, task: TaskRequest): SandboxDriver {
   const asked = task.sandbox?.level || host.defaultLevel;
   const strongest = [...ISOLATION_LEVELS].reverse().find((level) => host.drivers.has(level)) ?? "none";
   assertLevelAvailable(asked, strongest);
-  const least = host.policy()?.level ?? "none";
-  const needed = ISOLATION_LEVELS.indexOf(least) > ISOLATION_LEVELS.indexOf(asked) ? least : asked;
+  const policy = host.policy();
+  const least = policy?.level ?? "none";
+  const needed = isAtLeastLevel(asked, least) ? asked : least;
   assertLevelAvailable(needed, strongest);
+  assertEnforceable(needed, task.sandbox, policy);
   const driver = host.drivers.get(needed);
   if (driver === undefined) {
     throw new CortexError("SANDBOX_UNAVAILABLE", `this node has no sandbox of the level "${needed}"`);

@@ -5,11 +5,14 @@
  * (O2) The log is made by the first byte; a silent task has none.
  * (O3) Memory: the log holds at most its own pending limit; a write waits before it adds to that.
  */
-import { type Clock, isCortexError, MAX_OUTPUT_CHUNK_BYTES } from "@cortex-mesh/protocol";
+import { type Clock, isCortexError, MAX_OUTPUT_CHUNK_BYTES, type Timer } from "@cortex-mesh/protocol";
+import { LogKind } from "@cortex-mesh/protocol/gen";
 import type { AttemptKey } from "../inbox/inbox.js";
 import type { OutputStream } from "../skills/node-skill.js";
-import { RECORD_KINDS } from "./record-kinds.js";
 import type { Spool, SpooledLog } from "./spool.js";
+
+/** Kinds by what a record holds; their numbers are those on the wire. A gap is the log's own kind. */
+const RECORD_KINDS = { stdout: LogKind.STDOUT, stderr: LogKind.STDERR, progress: LogKind.PROGRESS } as const;
 
 /** How long the last output of a task that has ended may wait for room, in milliseconds; then it becomes a gap. */
 const LAST_OUTPUT_WAIT_MS = 5_000;
@@ -22,8 +25,8 @@ export interface TaskOutput {
   write(stream: OutputStream, bytes: Uint8Array): Promise<void>;
   /** Counts output that is not kept. */
   lose(sizeBytes: number): void;
-  /** Adds a JSON value in order with the output; one over the chunk limit is left out. */
-  progress(value: unknown): void;
+  /** Adds a JSON value in order with the output and within its limit; one over the chunk limit is left out. */
+  progress(json: Uint8Array): Promise<void>;
   /** The task has ended: what is still to come may wait for room no longer than a few seconds. */
   limitWaiting(): void;
   /** Makes all of it durable and gives the number of the last record; 0 when there is none. */
@@ -49,6 +52,7 @@ export interface TaskOutputOptions {
 export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
   const { key, spool, clock, limitBytes } = options;
   const patience = new AbortController();
+  let waiting: Timer | undefined;
   let spooled: Promise<SpooledLog> | undefined;
   let [keptBytes, lostBytes, lostPieces] = [0, 0, 0];
   let isOverLimit = false;
@@ -93,13 +97,21 @@ export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
       }
     },
     lose,
-    progress(value) {
+    async progress(json) {
       options.onActivity();
-      const bytes = Buffer.from(JSON.stringify(value) ?? "null", "utf8");
-      if (bytes.byteLength <= MAX_OUTPUT_CHUNK_BYTES) void append(RECORD_KINDS.progress, bytes);
+      // A part of a value is of no use to a reader, so that it is kept whole or not at all.
+      if (json.byteLength > MAX_OUTPUT_CHUNK_BYTES || isOverLimit || hasFailed) return;
+      if (json.byteLength > limitBytes - keptBytes) return;
+      keptBytes += json.byteLength;
+      await append(RECORD_KINDS.progress, json);
     },
-    limitWaiting: () => void clock.setTimer(() => patience.abort(), LAST_OUTPUT_WAIT_MS),
+    limitWaiting() {
+      waiting ??= clock.setTimer(() => patience.abort(), LAST_OUTPUT_WAIT_MS);
+    },
     async finish() {
+      waiting?.cancel();
+      // What a function that did not stop still writes comes too late.
+      patience.abort();
       if (spooled === undefined && lostBytes === 0) return 0;
       const { log } = await (spooled ?? spool.open(key));
       if (lostBytes > 0 && !hasFailed) log.appendGap({ lostBytes, lostRecords: lostPieces });

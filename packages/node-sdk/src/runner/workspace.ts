@@ -19,7 +19,7 @@ export interface TaskPlace {
 /**
  * Checks a relative path and gives its components; empty for the directory itself.
  *
- * @throws {@link CortexError} `PATH_OUTSIDE_WORKSPACE` when it leads out, `BAD_NAME` for a name that is reserved, too
+ * @throws CortexError `PATH_OUTSIDE_WORKSPACE` when it leads out, `BAD_NAME` for a name that is reserved, too
  * long or holds NUL.
  */
 export function parseRelativePath(path: string): string[] {
@@ -51,7 +51,7 @@ export interface PlaceRequest {
 /**
  * Finds the directories of a task; makes the workspace (0700) when it is missing.
  *
- * @throws {@link CortexError} `PATH_OUTSIDE_WORKSPACE`, `BAD_NAME`; `BAD_REQUEST` when the cwd is missing.
+ * @throws CortexError `PATH_OUTSIDE_WORKSPACE`, `BAD_NAME`; `BAD_REQUEST` when the cwd is missing.
  */
 export async function prepareTaskPlace(request: PlaceRequest): Promise<TaskPlace> {
   const names = parseRelativePath(request.workspacePath === "" ? request.sessionId : request.workspacePath);

@@ -59,7 +59,7 @@ export interface RunningProcess {
   /**
    * Writes to standard input; resolves when the pipe took every byte. Calls keep their order.
    *
-   * @throws {@link CortexError} `ALREADY_ENDED` when the process or its input has ended; `BAD_REQUEST` when it was
+   * @throws CortexError `ALREADY_ENDED` when the process or its input has ended; `BAD_REQUEST` when it was
    * started without input; `QUOTA_EXCEEDED` when more than `MAX_PENDING_INPUT_BYTES` wait already.
    */
   writeInput(bytes: Uint8Array): Promise<void>;
@@ -75,7 +75,7 @@ export interface RunningProcess {
    *
    * Calling again joins the first call; a shorter grace takes effect. Harmless after the end.
    *
-   * @throws {@link CortexError} `INTERNAL` when processes survive KILL; `details.survivorCount` says how many.
+   * @throws CortexError `INTERNAL` when processes survive KILL; `details.survivorCount` says how many.
    */
   terminate(options?: TerminateOptions): Promise<void>;
 }
@@ -87,7 +87,7 @@ export interface SandboxDriver {
   /**
    * Starts a process.
    *
-   * @throws {@link CortexError} `COMMAND_NOT_FOUND` when the program is missing or cannot be executed; `BAD_REQUEST`
+   * @throws CortexError `COMMAND_NOT_FOUND` when the program is missing or cannot be executed; `BAD_REQUEST`
    * when the working directory is missing or an argument cannot be passed; `TOO_LARGE` when arguments and
    * environment exceed what the system takes; `UNAVAILABLE` when the system has no room for a process.
    */

@@ -3,13 +3,7 @@
  *
  * A report never claims more than what holds. A level is a name for a set of its keys.
  */
-import { CortexError } from "@cortex-mesh/protocol";
-
-/** The levels, weakest first. */
-export const ISOLATION_LEVELS = ["none", "process", "workspace", "container", "vm"] as const;
-
-/** Name of a set of guarantees. */
-export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
+import { CortexError, ISOLATION_LEVELS, type IsolationLevel, isAtLeastLevel, isIsolationLevel } from "@cortex-mesh/protocol";
 
 /** What can be enforced; `false` means that nothing is promised. */
 export interface EnforcedIsolation {
@@ -59,16 +53,11 @@ export function withOutputLimit(report: IsolationReport): IsolationReport {
   return { ...report, enforced: { ...report.enforced, output: true } };
 }
 
-/** Whether a word from outside is a level. */
-export function isIsolationLevel(level: string): level is IsolationLevel {
-  return (ISOLATION_LEVELS as readonly string[]).includes(level);
-}
-
 /**
  * Refuses a level that this node cannot prove. Nothing falls back to less.
  *
  * @param strongest The strongest level that was proven. @default "none"
- * @throws {@link CortexError} `SANDBOX_UNAVAILABLE` when `level` is above `strongest` or unknown.
+ * @throws CortexError `SANDBOX_UNAVAILABLE` when `level` is above `strongest` or unknown.
  */
 export function assertLevelAvailable(
   level: string,
@@ -80,7 +69,7 @@ export function assertLevelAvailable(
       `"${level}" is no isolation level; use ${ISOLATION_LEVELS.join(", ")}`,
     );
   }
-  if (ISOLATION_LEVELS.indexOf(level) <= ISOLATION_LEVELS.indexOf(strongest)) return;
+  if (isAtLeastLevel(strongest, level)) return;
   throw new CortexError(
     "SANDBOX_UNAVAILABLE",
     `this node can prove isolation up to level "${strongest}", not "${level}": send the task to another node, ` +

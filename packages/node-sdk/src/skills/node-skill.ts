@@ -32,8 +32,8 @@ export interface SkillRequest {
   write(stream: OutputStream, bytes: Uint8Array): Promise<void>;
   /** Counts output that is not kept; the reader sees a gap. */
   lose(sizeBytes: number): void;
-  /** Reports a JSON value, in order with the output. */
-  progress(value: unknown): void;
+  /** Reports a value as JSON in UTF-8; otherwise as `write`. One over `MAX_OUTPUT_CHUNK_BYTES` is left out. */
+  progress(json: Uint8Array): Promise<void>;
 }
 
 /** Where the bytes of standard input go. */
@@ -41,7 +41,7 @@ export interface SkillInputSink {
   /**
    * Resolves when the bytes were taken. Calls keep their order.
    *
-   * @throws {@link CortexError} `ALREADY_ENDED` when no more is taken.
+   * @throws CortexError `ALREADY_ENDED` when no more is taken.
    */
   write(bytes: Uint8Array): Promise<void>;
   /** Ends the input after what was written. Idempotent. */
@@ -67,7 +67,7 @@ export interface NodeSkill extends SkillDescription {
   /**
    * Starts it once.
    *
-   * @throws {@link CortexError} when it cannot be started: `BAD_REQUEST` for an input that does not fit,
+   * @throws CortexError when it cannot be started: `BAD_REQUEST` for an input that does not fit,
    * `COMMAND_NOT_FOUND`, `SANDBOX_UNAVAILABLE`; nothing ran then.
    */
   start(request: SkillRequest): Promise<StartedSkill>;

@@ -7,7 +7,7 @@ import { isValueSkill, valueSkill } from "./value-skill.js";
 export interface SkillTable {
   /** Sorted by name. */
   list(): readonly NodeSkill[];
-  /** @throws {@link CortexError} `SKILL_NOT_FOUND` */
+  /** @throws CortexError `SKILL_NOT_FOUND` */
   get(name: string): NodeSkill;
 }
 

@@ -15,7 +15,7 @@ const SEED_BYTES = 32;
 /**
  * Reads the key of a state directory; makes one where there is none.
  *
- * @throws {@link CortexError} `DATA_CORRUPT` when the file holds no Ed25519 key.
+ * @throws CortexError `DATA_CORRUPT` when the file holds no Ed25519 key.
  */
 export function openKeyFile(directory: string): SigningKey {
   const path = join(directory, KEY_FILE);

@@ -65,7 +65,7 @@ export interface NodeState {
   /**
    * Runs a change and makes it durable; gives what the change gave. Calls of one turn share one sync.
    *
-   * @throws {@link CortexError} `STORAGE_FULL`: nothing changed and a later call may succeed; `UNAVAILABLE` when
+   * @throws CortexError `STORAGE_FULL`: nothing changed and a later call may succeed; `UNAVAILABLE` when
    * closed; and whatever the change threw.
    */
   commit<T>(change: (transaction: StateTransaction) => T): Promise<T>;

@@ -32,7 +32,7 @@ const SCHEMA = `
 /**
  * Opens the file, or makes it.
  *
- * @throws {@link CortexError} `VERSION_UNSUPPORTED` when a newer release wrote it; `DATA_CORRUPT` when it is damaged.
+ * @throws CortexError `VERSION_UNSUPPORTED` when a newer release wrote it; `DATA_CORRUPT` when it is damaged.
  */
 export function openSqliteState(path: string): NodeState {
   // Made by us and not by the driver, so that it is private from the first moment.

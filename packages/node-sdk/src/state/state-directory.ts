@@ -24,7 +24,7 @@ export interface StateDirectory {
 /**
  * Opens a state directory, or makes it.
  *
- * @throws {@link CortexError} `STATE_IN_USE` when another node uses it, or it cannot be written.
+ * @throws CortexError `STATE_IN_USE` when another node uses it, or it cannot be written.
  */
 export function openStateDirectory(directory: string): StateDirectory {
   const path = resolve(directory);

@@ -16,7 +16,7 @@ export interface StateLock {
 /**
  * Takes the lock of a state directory that exists.
  *
- * @throws {@link CortexError} `STATE_IN_USE` when another process, or another node of this one, holds it.
+ * @throws CortexError `STATE_IN_USE` when another process, or another node of this one, holds it.
  */
 export function takeStateLock(directory: string): StateLock {
   const database = new Database(join(directory, "lock"), { timeout: 0 });

@@ -14,7 +14,7 @@ export interface Caller {
 /**
  * Makes a caller of a host's user name.
  *
- * @throws {@link CortexError} `BAD_NAME` when the name is not a user id.
+ * @throws CortexError `BAD_NAME` when the name is not a user id.
  */
 export function createCaller(userId: string, groups: readonly string[] = []): Caller {
   const id = parseUserId(userId);

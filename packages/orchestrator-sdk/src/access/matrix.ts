@@ -31,7 +31,7 @@ export const ACCESS_MATRIX: Readonly<Record<AccessRule, Readonly<Record<Relation
  * Refuses a caller that cannot act under `rule` whatever it names: one without a user, or one that carries a scope that
  * is not its own.
  *
- * @throws {@link CortexError} `UNAUTHENTICATED`
+ * @throws CortexError `UNAUTHENTICATED`
  */
 export function assertMayAct(rule: AccessRule, caller: Caller | undefined): asserts caller is Caller {
   const isKnown = caller?.scope.kind === "user" && caller.scope.userId === caller.userId;

@@ -11,7 +11,7 @@ export function toFeedCursor(seq: number): string {
 /**
  * The number of the event after which a cursor stands.
  *
- * @throws {@link CortexError} `BAD_REQUEST` for what was never a cursor.
+ * @throws CortexError `BAD_REQUEST` for what was never a cursor.
  */
 export function parseFeedCursor(cursor: string): number {
   const text = Buffer.from(cursor, "base64url").toString("latin1");

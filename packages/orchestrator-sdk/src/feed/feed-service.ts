@@ -39,7 +39,7 @@ export interface FeedService {
   /**
    * Follows the caller's feed after `cursor`; without one, from now.
    *
-   * @throws {@link CortexError} `BAD_REQUEST` for what is no cursor, `PAST_RETENTION` for one whose next event is gone.
+   * @throws CortexError `BAD_REQUEST` for what is no cursor, `PAST_RETENTION` for one whose next event is gone.
    */
   follow(
     caller: Caller,

@@ -7,7 +7,7 @@ export const MAX_JSON_BODY_MS = 60_000;
 /**
  * Reads a JSON object; an absent or empty body is an empty one.
  *
- * @throws {@link CortexError} `TOO_LARGE` before anything is parsed, `BAD_REQUEST` for what is no JSON object, `TIMED_OUT`
+ * @throws CortexError `TOO_LARGE` before anything is parsed, `BAD_REQUEST` for what is no JSON object, `TIMED_OUT`
  */
 export async function readJsonBody(request: Request, clock: Clock): Promise<Readonly<Record<string, unknown>>> {
   // A declared length over the limit is refused unread; a smaller one is not believed, the bytes are counted.

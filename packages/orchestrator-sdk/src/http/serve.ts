@@ -37,7 +37,7 @@ const DEFAULT_CLOSE_GRACE_MS = 2000;
 /**
  * Serves over TCP.
  *
- * @throws {@link CortexError} `POLICY_DENIED` for an address beyond loopback without `canLeaveLoopback`; the system's
+ * @throws CortexError `POLICY_DENIED` for an address beyond loopback without `canLeaveLoopback`; the system's
  * error when the address cannot be bound.
  */
 export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> {
@@ -57,7 +57,7 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
 /**
  * Serves on a Unix socket that only this user may use; a socket that nobody serves any more is replaced.
  *
- * @throws {@link CortexError} `STATE_IN_USE` when another process serves it.
+ * @throws CortexError `STATE_IN_USE` when another process serves it.
  */
 export async function serveSocket(options: {
   readonly fetch: FetchHandler;

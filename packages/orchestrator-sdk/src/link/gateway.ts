@@ -40,7 +40,7 @@ const MAX_RETURN_MS = 30_000;
 
 /** Where nodes come in. */
 export interface NodeGateway {
-  /** @throws {@link CortexError} `VERSION_UNSUPPORTED`, `NODE_REVOKED`, `SUPERSEDED`, `BAD_REQUEST`, `UNAVAILABLE` */
+  /** @throws CortexError `VERSION_UNSUPPORTED`, `NODE_REVOKED`, `SUPERSEDED`, `BAD_REQUEST`, `UNAVAILABLE` */
   register(credentials: NodeCredentials, request: RegistrationRequest): Promise<RegistrationResponse>;
   /** Takes a control stream; its first frame is the hello. What does not fit closes the link with the reason. */
   openTasks(credentials: NodeCredentials, link: Link): void;
@@ -125,9 +125,9 @@ interface Registered {
 
 /** The connections that streams may be attached to, and the ends that are being recorded. */
 interface Registry {
-  /** @throws {@link CortexError} `UNAVAILABLE` when the hub is stopping */
+  /** @throws CortexError `UNAVAILABLE` when the hub is stopping */
   assertOpen(): void;
-  /** @throws {@link CortexError} `SUPERSEDED` when the node has a newer connection, `UNAVAILABLE` when the hub is stopping */
+  /** @throws CortexError `SUPERSEDED` when the node has a newer connection, `UNAVAILABLE` when the hub is stopping */
   add(connection: HubConnection): void;
   /** A stream that cannot be attached is closed with the reason; a stream's fault never reaches the others. */
   attach(credentials: NodeCredentials, link: Link, how: (registered: Registered) => void): void;

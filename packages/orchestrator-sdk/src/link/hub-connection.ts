@@ -42,7 +42,7 @@ export interface HubConnection extends NodeConnection {
   attachTasks(link: Link, onFrame: (frame: NodeTaskFrame) => void | Promise<void>): void;
   /** Ties another stream's life to the connection's. One of health ends after the control stream, any other at once. */
   attachLink(link: Link, kind: "health" | "data"): void;
-  /** @throws {@link CortexError} `TOO_LARGE` when the frame is over the limit of a message; nothing was sent then. */
+  /** @throws CortexError `TOO_LARGE` when the frame is over the limit of a message; nothing was sent then. */
   send(body: HubFrameBody): void;
   /** Resolves when the control stream takes more. */
   drained(): Promise<void>;
@@ -232,7 +232,7 @@ interface FrameNumbers {
   readonly sentSeq: number;
   readonly receivedSeq: number;
   send(link: Link, body: HubFrameBody): void;
-  /** Gives the frame when it is the next one; nothing for a repeat. @throws {@link CortexError} `STREAM_GAP` */
+  /** Gives the frame when it is the next one; nothing for a repeat. @throws CortexError `STREAM_GAP` */
   accept(bytes: Uint8Array): NodeTaskFrame | undefined;
 }
 

@@ -59,13 +59,13 @@ const LOG_KINDS: Readonly<Partial<Record<LogKind, OutputPiece["kind"]>>> = {
   [LogKind.GAP]: "gap",
 };
 
-/** A task id from a node. @throws {@link CortexError} `BAD_REQUEST` */
+/** A task id from a node. @throws CortexError `BAD_REQUEST` */
 export function readTaskId(value: string): TaskId {
   if (isId("task", value)) return value;
   throw new CortexError("BAD_REQUEST", "the node named a malformed task id");
 }
 
-/** A number of the wire that has to be a safe integer. @throws {@link CortexError} `BAD_REQUEST` */
+/** A number of the wire that has to be a safe integer. @throws CortexError `BAD_REQUEST` */
 export function readCount(value: bigint): number {
   const number = Number(value);
   if (Number.isSafeInteger(number) && number >= 0) return number;
@@ -93,7 +93,7 @@ export function readIsolation(report: IsolationReport | undefined): JsonObject |
   return { level, driver, enforced: { ...enforced }, workspacePath };
 }
 
-/** The end of an attempt. @throws {@link CortexError} `BAD_REQUEST` */
+/** The end of an attempt. @throws CortexError `BAD_REQUEST` */
 export function readEnd(response: TaskResponse): EndReport {
   const state = OUTCOMES[response.outcome];
   if (state === undefined) throw new CortexError("BAD_REQUEST", "the node sent a result without an outcome");
@@ -109,7 +109,7 @@ export function readEnd(response: TaskResponse): EndReport {
   };
 }
 
-/** One record of an output log. @throws {@link CortexError} `BAD_REQUEST` */
+/** One record of an output log. @throws CortexError `BAD_REQUEST` */
 export function readPiece(frame: LogFrame): OutputPiece {
   const kind = LOG_KINDS[frame.kind];
   if (kind === undefined) throw new CortexError("BAD_REQUEST", "the node sent a log record of an unknown kind");

@@ -51,7 +51,7 @@ type Material = Readonly<Record<keyof typeof NAMES, Uint8Array>>;
 /**
  * Loads the hub's identity, or makes it on the first start.
  *
- * @throws {@link CortexError} `DATA_CORRUPT` when the store has only a part of it.
+ * @throws CortexError `DATA_CORRUPT` when the store has only a part of it.
  */
 export async function openAuthority({
   store,

@@ -47,7 +47,7 @@ export interface OpenCertificatesOptions {
 /**
  * Loads the hub's certificates, and makes what is missing.
  *
- * @throws {@link CortexError} `DATA_CORRUPT` when the authority is damaged or over: nodes trust that one and no other.
+ * @throws CortexError `DATA_CORRUPT` when the authority is damaged or over: nodes trust that one and no other.
  */
 export async function openCertificates({ directory, hubId, clock }: OpenCertificatesOptions): Promise<HubCertificates> {
   await mkdir(directory, { recursive: true, mode: 0o700 });

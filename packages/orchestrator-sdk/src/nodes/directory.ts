@@ -31,7 +31,7 @@ export interface NodeDirectory {
   list(caller: Caller, page: PageRequest): Promise<NodeView[]>;
   /** How each of the nodes stands; a node that the caller does not see is left out. */
   statuses(caller: Caller, nodeIds: readonly NodeId[]): Promise<ReadonlyMap<NodeId, NodeStatus>>;
-  /** Asks the node to take nothing new and to end when its tasks have. @throws {@link CortexError} `NODE_REVOKED` */
+  /** Asks the node to take nothing new and to end when its tasks have. @throws CortexError `NODE_REVOKED` */
   drain(caller: Caller, nodeId: NodeId): Promise<NodeView>;
   /** Ends its right to be here and its streams; idempotent. */
   revoke(caller: Caller, nodeId: NodeId): Promise<NodeView>;

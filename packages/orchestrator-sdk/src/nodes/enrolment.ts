@@ -69,9 +69,9 @@ export interface EnrolmentOptions {
 
 /** The two calls of the `Enrollment` service that make a node. */
 export interface Enrolment {
-  /** Gives a challenge, for an unknown invite as well. @throws {@link CortexError} `INVITE_REFUSED` for a key that is none */
+  /** Gives a challenge, for an unknown invite as well. @throws CortexError `INVITE_REFUSED` for a key that is none */
   begin(request: BeginEnrollmentRequest): BeginEnrollmentResponse;
-  /** @throws {@link CortexError} `INVITE_REFUSED`, `BAD_NAME`, `NODE_REVOKED` */
+  /** @throws CortexError `INVITE_REFUSED`, `BAD_NAME`, `NODE_REVOKED` */
   finish(request: FinishEnrollmentRequest): Promise<FinishEnrollmentResponse>;
 }
 

@@ -70,7 +70,7 @@ export interface InvitesOptions {
 
 /** Invites of a hub. What the caller does not own is `NOT_FOUND`. */
 export interface Invites {
-  /** @throws {@link CortexError} `BAD_REQUEST` for a time out of range, `BAD_NAME` */
+  /** @throws CortexError `BAD_REQUEST` for a time out of range, `BAD_NAME` */
   create(caller: Caller, request: CreateInviteRequest): Promise<NewInvite>;
   /** One invite, without its secret. */
   get(caller: Caller, inviteId: InviteId): Promise<InviteRecord>;

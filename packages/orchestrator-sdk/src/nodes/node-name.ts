@@ -7,7 +7,7 @@ export const MAX_NODE_NAME_CHARS = 128;
 /**
  * Takes a name from outside; white space around it does not matter.
  *
- * @throws {@link CortexError} `BAD_NAME` unless it is 1 to 128 letters, marks, digits, punctuation, symbols and spaces.
+ * @throws CortexError `BAD_NAME` unless it is 1 to 128 letters, marks, digits, punctuation, symbols and spaces.
  */
 export function parseNodeName(value: string): string {
   const name = value.normalize("NFC").trim();

@@ -29,7 +29,7 @@ export interface NonceMint {
   /**
    * Uses it up. False when it was used before.
    *
-   * @throws {@link CortexError} `UNAVAILABLE` when too many are remembered.
+   * @throws CortexError `UNAVAILABLE` when too many are remembered.
    */
   spend(nonce: Uint8Array): boolean;
 }

@@ -67,11 +67,11 @@ export interface Tokens {
   /**
    * Answers `IssueToken`: without a nonce with a nonce, with a proof over one with a token.
    *
-   * @throws {@link CortexError} `UNAUTHENTICATED`, `NODE_REVOKED`, `SUPERSEDED` for a renewal under an older epoch,
+   * @throws CortexError `UNAUTHENTICATED`, `NODE_REVOKED`, `SUPERSEDED` for a renewal under an older epoch,
    * `UNAVAILABLE`.
    */
   issue(request: IssueTokenRequest): Promise<IssueTokenResponse>;
-  /** @throws {@link CortexError} `UNAUTHENTICATED` for anything but a valid token of this hub. */
+  /** @throws CortexError `UNAUTHENTICATED` for anything but a valid token of this hub. */
   verify(token: string): Promise<VerifiedToken>;
 }
 

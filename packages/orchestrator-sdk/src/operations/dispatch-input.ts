@@ -88,7 +88,7 @@ const COMMAND_OR_ARGV = 'input: the skill "shell" takes {command: "…"} or {arg
 /**
  * Refuses the input of a task when it is too large, or cannot be right for a skill that every node has.
  *
- * @throws {@link CortexError} `TOO_LARGE`, `BAD_REQUEST`
+ * @throws CortexError `TOO_LARGE`, `BAD_REQUEST`
  */
 export function assertSkillInput(skill: string, input: Json): void {
   const sizeBytes = Buffer.byteLength(JSON.stringify(input));

@@ -58,7 +58,7 @@ export const followEvents = defineOperation({
 /**
  * Whether nothing will follow: a reader that has the last event of an ended task would wait for ever.
  *
- * @throws {@link CortexError} `BAD_REQUEST` for a number that no event has yet: its reader would miss what gets it.
+ * @throws CortexError `BAD_REQUEST` for a number that no event has yet: its reader would miss what gets it.
  */
 function isOver({ task, output }: TaskView, afterSeq: number): boolean {
   if (afterSeq < output.lastSeq) return false;

@@ -8,7 +8,7 @@ import type { Operation, OperationContext, OperationKind, OperationResult } from
 /**
  * Checks `rawInput` against the operation's schema and runs it.
  *
- * @throws {@link CortexError} `BAD_REQUEST`, naming the field; `CANCELLED` when the caller withdrew; and what the
+ * @throws CortexError `BAD_REQUEST`, naming the field; `CANCELLED` when the caller withdrew; and what the
  * operation throws.
  */
 export async function execute<Input extends z.ZodObject, Output extends z.ZodType, Kind extends OperationKind>(
@@ -30,7 +30,7 @@ export async function execute<Input extends z.ZodObject, Output extends z.ZodTyp
 /**
  * Narrows a value from outside.
  *
- * @throws {@link CortexError} `BAD_REQUEST` with the path of the first field that does not fit, in the message and in `details.field`.
+ * @throws CortexError `BAD_REQUEST` with the path of the first field that does not fit, in the message and in `details.field`.
  */
 export function parseInput<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value);

@@ -18,7 +18,7 @@ export interface AttachRequest {
 /**
  * Makes the place of a node in a session.
  *
- * @throws {@link CortexError} `PATH_OUTSIDE_WORKSPACE`, `BAD_NAME`
+ * @throws CortexError `PATH_OUTSIDE_WORKSPACE`, `BAD_NAME`
  */
 export function toPlace(sessionId: SessionId, { nodeId, path }: AttachRequest, attachedAtMs: number): SessionNode {
   return { nodeId, path: path === undefined ? sessionId : parseWorkspacePath(path), attachedAtMs };
@@ -27,7 +27,7 @@ export function toPlace(sessionId: SessionId, { nodeId, path }: AttachRequest, a
 /**
  * Adds a place; a repeat gives back the same list.
  *
- * @throws {@link CortexError} `BAD_REQUEST` when the node is attached with another path, or the session is full.
+ * @throws CortexError `BAD_REQUEST` when the node is attached with another path, or the session is full.
  */
 export function addPlace(nodes: readonly SessionNode[], place: SessionNode): readonly SessionNode[] {
   const present = nodes.find(({ nodeId }) => nodeId === place.nodeId);
@@ -46,7 +46,7 @@ export function addPlace(nodes: readonly SessionNode[], place: SessionNode): rea
 /**
  * Refuses a node that may not attach.
  *
- * @throws {@link CortexError} `NOT_FOUND` for one that is not the caller's, `NODE_REVOKED`
+ * @throws CortexError `NOT_FOUND` for one that is not the caller's, `NODE_REVOKED`
  */
 export async function assertAttachable(tx: StoreTransaction, caller: Caller, nodeId: NodeId): Promise<void> {
   const node = await tx.nodes.get(caller.scope, nodeId);

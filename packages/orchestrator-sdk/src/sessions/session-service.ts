@@ -27,7 +27,7 @@ export interface CreateSessionRequest {
 
 /** Sessions of a hub. Every method throws `NOT_FOUND` for what the caller does not own. */
 export interface SessionService {
-  /** @throws {@link CortexError} `BAD_NAME`, `PATH_OUTSIDE_WORKSPACE`, `NODE_REVOKED`, `BAD_REQUEST` */
+  /** @throws CortexError `BAD_NAME`, `PATH_OUTSIDE_WORKSPACE`, `NODE_REVOKED`, `BAD_REQUEST` */
   create(caller: Caller, request: CreateSessionRequest): Promise<SessionRecord>;
   /** One session. */
   get(caller: Caller, sessionId: SessionId): Promise<SessionRecord>;
@@ -36,10 +36,10 @@ export interface SessionService {
   /**
    * Attaches a node; again with the same path is harmless.
    *
-   * @throws as {@link SessionService.create}, and {@link CortexError} `LOCKED` while the session is being deleted
+   * @throws as {@link SessionService.create}, and CortexError `LOCKED` while the session is being deleted
    */
   attach(caller: Caller, sessionId: SessionId, request: AttachRequest): Promise<SessionRecord>;
-  /** Detaches a node, then ends the session's tasks there. @throws {@link CortexError} `NODE_NOT_ATTACHED` */
+  /** Detaches a node, then ends the session's tasks there. @throws CortexError `NODE_NOT_ATTACHED` */
   detach(caller: Caller, sessionId: SessionId, nodeId: NodeId): Promise<SessionRecord>;
   /** Ends the session's tasks, then removes it with all it had. */
   remove(caller: Caller, sessionId: SessionId): Promise<void>;

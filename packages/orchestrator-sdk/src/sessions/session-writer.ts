@@ -18,7 +18,7 @@ export interface SessionChange {
 export interface SessionWriter {
   /** Inserts a session after `check` passed in the same transaction. */
   insert(session: SessionRecord, check: (tx: StoreTransaction) => Promise<void>): Promise<void>;
-  /** Applies `next` to the stored session; giving back the same record changes nothing. @throws {@link CortexError} `NOT_FOUND` */
+  /** Applies `next` to the stored session; giving back the same record changes nothing. @throws CortexError `NOT_FOUND` */
   change(
     target: SessionChange,
     next: (session: SessionRecord, tx: StoreTransaction) => Promise<SessionRecord>,

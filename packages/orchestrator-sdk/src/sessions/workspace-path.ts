@@ -13,7 +13,7 @@ const FORBIDDEN = /[\p{Cc}\\]/u;
 /**
  * Checks and normalises a path: no `.` components, no repeated or trailing slashes.
  *
- * @throws {@link CortexError} `PATH_OUTSIDE_WORKSPACE` for an absolute path or one with `..`; `BAD_NAME` for one that is
+ * @throws CortexError `PATH_OUTSIDE_WORKSPACE` for an absolute path or one with `..`; `BAD_NAME` for one that is
  * empty, too long, has control characters, a backslash or unpaired surrogates, or names the engine's folder.
  */
 export function parseWorkspacePath(path: string): string {

@@ -55,7 +55,7 @@ export interface UserReads {
 }
 /** Writes of {@link UserReads}. */
 export interface UserWrites {
-  /** @throws {@link CortexError} `REVISION_CONFLICT` when the user or token exists. */
+  /** @throws CortexError `REVISION_CONFLICT` when the user or token exists. */
   insert(user: UserRecord): Promise<void>;
   /** Whether there was one. */
   remove(userId: UserId): Promise<boolean>;
@@ -70,9 +70,9 @@ export interface InviteReads {
 }
 /** Writes of {@link InviteReads}. */
 export interface InviteWrites {
-  /** @throws {@link CortexError} `REVISION_CONFLICT` when the id exists. */
+  /** @throws CortexError `REVISION_CONFLICT` when the id exists. */
   insert(invite: InviteRecord): Promise<void>;
-  /** `invite.revision` must be the stored one plus 1. @throws {@link CortexError} `REVISION_CONFLICT` */
+  /** `invite.revision` must be the stored one plus 1. @throws CortexError `REVISION_CONFLICT` */
   update(invite: InviteRecord): Promise<void>;
 }
 
@@ -85,9 +85,9 @@ export interface NodeReads {
 }
 /** Writes of {@link NodeReads}. */
 export interface NodeWrites {
-  /** @throws {@link CortexError} `REVISION_CONFLICT` when the id exists. */
+  /** @throws CortexError `REVISION_CONFLICT` when the id exists. */
   insert(node: NodeRecord): Promise<void>;
-  /** `node.revision` must be the stored one plus 1. @throws {@link CortexError} `REVISION_CONFLICT` */
+  /** `node.revision` must be the stored one plus 1. @throws CortexError `REVISION_CONFLICT` */
   update(node: NodeRecord): Promise<void>;
 }
 
@@ -100,9 +100,9 @@ export interface SessionReads {
 }
 /** Writes of {@link SessionReads}. */
 export interface SessionWrites {
-  /** @throws {@link CortexError} `REVISION_CONFLICT` when the id exists. */
+  /** @throws CortexError `REVISION_CONFLICT` when the id exists. */
   insert(session: SessionRecord): Promise<void>;
-  /** `session.revision` must be the stored one plus 1. @throws {@link CortexError} `REVISION_CONFLICT` */
+  /** `session.revision` must be the stored one plus 1. @throws CortexError `REVISION_CONFLICT` */
   update(session: SessionRecord): Promise<void>;
   /** Removes it with its tasks, their events and output rows. Whether there was one. */
   remove(sessionId: SessionId): Promise<boolean>;
@@ -132,10 +132,10 @@ export interface TaskWrites {
   /**
    * Inserts the task with its request and an empty output record.
    *
-   * @throws {@link CortexError} `REVISION_CONFLICT` when the id, or the owner's idempotency key, exists.
+   * @throws CortexError `REVISION_CONFLICT` when the id, or the owner's idempotency key, exists.
    */
   insert(task: TaskRecord, request: TaskRequestRecord): Promise<void>;
-  /** `task.revision` must be the stored one plus 1. @throws {@link CortexError} `REVISION_CONFLICT` */
+  /** `task.revision` must be the stored one plus 1. @throws CortexError `REVISION_CONFLICT` */
   update(task: TaskRecord): Promise<void>;
 }
 
@@ -151,13 +151,13 @@ export interface EventWrites {
   /**
    * Numbers and stores events. Returns the number of the first; `lastSeq` of the output record moves along.
    *
-   * @throws {@link CortexError} `NOT_FOUND` when there is no such task.
+   * @throws CortexError `NOT_FOUND` when there is no such task.
    */
   append(taskId: TaskId, events: readonly NewTaskEvent[]): Promise<number>;
   /**
    * Replaces everything but `lastSeq` of the output record.
    *
-   * @throws {@link CortexError} `NOT_FOUND` when there is no such task.
+   * @throws CortexError `NOT_FOUND` when there is no such task.
    */
   setOutput(output: Omit<OutputRecord, "lastSeq">): Promise<void>;
 }

@@ -151,7 +151,7 @@ async function settle(
   channel.wire = undefined;
 }
 
-/** The connection that holds the attempt, if the node is there. @throws {@link CortexError} when the attempt is over */
+/** The connection that holds the attempt, if the node is there. @throws CortexError when the attempt is over */
 async function holder(
   { connections, current }: InputRelayOptions,
   channel: InputChannel,

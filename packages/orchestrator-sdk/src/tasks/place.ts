@@ -64,7 +64,7 @@ export function createPlacement(options: PlacementOptions): Placement {
   const note = (task: TaskRecord): void => {
     if (task.state === "queued") waiting.add(task);
     else waiting.remove(task.taskId);
-    slots.hold(task.taskId, task.state === "queued" || isFinal(task.state) ? undefined : task.nodeId);
+    slots.hold(task.taskId, isFinal(task.state) ? undefined : task.nodeId);
   };
   const passes = createPasses(options, (hasStopped) => runPass({ ...options, slots, waiting, note, hasStopped }));
 

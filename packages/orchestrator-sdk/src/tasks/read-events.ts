@@ -25,7 +25,7 @@ export interface EventReaderOptions {
  * Replays the events after `afterSeq`, then follows; ends after the final state, at once when that was before `afterSeq`,
  * or when `signal` aborts.
  *
- * @throws {@link CortexError} `NOT_FOUND` when the task is deleted meanwhile.
+ * @throws CortexError `NOT_FOUND` when the task is deleted meanwhile.
  */
 export async function* readTaskEvents(
   options: EventReaderOptions,

@@ -67,7 +67,7 @@ export interface TaskService {
   /**
    * Accepts a task durably.
    *
-   * @throws {@link CortexError} `BAD_REQUEST`, `NODE_REVOKED`, `NODE_NOT_ATTACHED`, `IDEMPOTENCY_CONFLICT`, `QUOTA_EXCEEDED`
+   * @throws CortexError `BAD_REQUEST`, `NODE_REVOKED`, `NODE_NOT_ATTACHED`, `IDEMPOTENCY_CONFLICT`, `QUOTA_EXCEEDED`
    */
   submit(caller: Caller, request: SubmitRequest): Promise<Submitted>;
   /** One task with its request and output figures. */
@@ -80,7 +80,7 @@ export interface TaskService {
   ): Promise<TaskView[]>;
   /** Asks for the end of a task; idempotent, also after the end. */
   cancel(caller: Caller, taskId: TaskId): Promise<TaskView>;
-  /** Settles an indeterminate task, once. @throws {@link CortexError} `ALREADY_ENDED` for any other state. */
+  /** Settles an indeterminate task, once. @throws CortexError `ALREADY_ENDED` for any other state. */
   resolve(caller: Caller, taskId: TaskId, state: "succeeded" | "failed" | "cancelled"): Promise<TaskView>;
   /** Why the task waits, or why it went where it went. */
   explain(caller: Caller, taskId: TaskId): Promise<TaskExplanation>;

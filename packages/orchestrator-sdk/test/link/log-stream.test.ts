@@ -2,6 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { LogFrameSchema, LogKind } from "@cortex-mesh/protocol/gen";
 import { createMemoryLinkPair } from "@cortex-mesh/testing";
+import { systemScope } from "../../src/access/scope.js";
 import { createHubConnection } from "../../src/link/hub-connection.js";
 import { attachLogs } from "../../src/link/log-stream.js";
 import { createOutputReceiver } from "../../src/tasks/output.js";
@@ -61,26 +62,27 @@ describe("a stream of logs", () => {
     expect(receiver.uncommittedBytes).toBeLessThan(MAX_UNCOMMITTED_BYTES + 8 * data.byteLength);
     mesh.faults.beforeAppend = undefined;
     open();
-    await until(async () => (await mesh.store.events.output({ kind: "system" } as never, taskId))?.originSeq === 160);
+    await until(async () => (await mesh.store.events.output(systemScope, taskId))?.originSeq === 160);
     await receiver.close();
   });
 
-  it("T2: a record over the limit, and one of another epoch, store nothing", async () => {
+  it("T2: a record over the limit ends the stream, and nothing else", async () => {
     const mesh = await openMesh();
     const { node, taskId } = await openRunningTask(mesh);
-    const stream = node.openLogs();
-    const log = { name: { case: "task", value: { taskId, attempt: 1 } } } as const;
-    const other = create(LogFrameSchema, {
-      log,
-      seq: 1n,
-      kind: LogKind.STDOUT,
-      data: Buffer.from("old"),
-      epoch: BigInt(node.epoch - 1),
-    });
-    stream.send(toBinary(LogFrameSchema, other));
     node.log({ taskId, attempt: 1 }, { seq: 1, bytes: Buffer.alloc(256 * 1024 + 1) });
     expect(await until(() => node.logsClosed)).toMatchObject({ code: "TOO_LARGE" });
     expect(node.acked({ taskId, attempt: 1 })).toBe(0);
     expect(node.tasksClosed).toBeUndefined();
+  });
+
+  it("T2: a record of another epoch stores nothing", async () => {
+    const mesh = await openMesh();
+    const { node, taskId } = await openRunningTask(mesh);
+    const log = { name: { case: "task", value: { taskId, attempt: 1 } } } as const;
+    const old = { log, seq: 1n, kind: LogKind.STDOUT, data: Buffer.from("old"), epoch: BigInt(node.epoch - 1) };
+    node.openLogs().send(toBinary(LogFrameSchema, create(LogFrameSchema, old)));
+    node.log({ taskId, attempt: 1 }, { seq: 1, text: "new!" });
+    await until(() => node.acked({ taskId, attempt: 1 }) === 1);
+    expect(await mesh.store.events.output(systemScope, taskId)).toMatchObject({ stdoutBytes: 4 });
   });
 });

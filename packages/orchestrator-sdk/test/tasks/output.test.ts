@@ -105,6 +105,10 @@ describe("output that arrives", () => {
     expect(answers.filter(({ resend }) => resend)).toEqual([
       { ...source(), throughSeq: expect.any(Number), resend: true, refused: false },
     ]);
+    const answerCount = answers.length;
+    receiver.receive(source(), piece(1, "stdout", "1"), reply);
+    await until(() => answers.length === answerCount + 1);
+    expect(answers.at(-1)).toMatchObject({ throughSeq: 2, resend: false });
     for (const seq of [3, 4]) receiver.receive(source(), piece(seq, "stdout", String(seq)), reply);
     await until(() => answers.at(-1)?.throughSeq === 4);
     expect(await textOf(mesh, "stdout")).toBe("1234");

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { CortexError, type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
+import { systemScope } from "../../src/access/scope.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -96,7 +97,7 @@ describe("slots", () => {
     await until(() => node.cancels().length === 1);
     await mesh.clock.advance(60_000);
     await removed;
-    expect(await mesh.store.tasks.get({ kind: "system" } as never, taskId!)).toBeUndefined();
+    expect(await mesh.store.tasks.get(systemScope, taskId!)).toBeUndefined();
     const other = await mesh.addSession([nodeId]);
     const next = await mesh.submit(other);
     const again = await mesh.connect(nodeId, { request: { maxTasks: 1 } });
@@ -160,6 +161,21 @@ describe("a choice that is out of date", () => {
     expect(await mesh.task(taskId)).toMatchObject({ state: "queued", attempt: 1 });
   });
 
+  it("H6: a node that is detached at any moment of a lease keeps no task that nobody ends", async () => {
+    const node = await connect(64);
+    for (let moment = 0; moment < 60; moment++) {
+      const session = await mesh.addSession([nodeId]);
+      const taskId = await mesh.submit(session);
+      for (let i = 0; i < moment; i++) await Promise.resolve();
+      const detached = mesh.services.sessions.detach(alice, session, nodeId);
+      await turns(4);
+      const { state, cancelling, attempt } = await mesh.task(taskId);
+      expect({ moment, isForgotten: state === "leased" && !cancelling }).toEqual({ moment, isForgotten: false });
+      if (state === "leased") node.ended({ taskId, attempt });
+      await detached;
+    }
+  });
+
   it("I3: a task that waits for a node that is revoked is rejected", async () => {
     const other = await mesh.addNode();
     await mesh.services.sessions.attach(alice, sessionId, { nodeId: other });
@@ -188,7 +204,7 @@ describe("a choice that is out of date", () => {
 
 describe("a pass that fails", () => {
   it("H4: is repeated by itself when the disk has room again", async () => {
-    const node = await connect(4);
+    const node = await connect(1);
     const taskId = await mesh.submit(sessionId);
     mesh.faults.isStoreFull = true;
     await until(() => mesh.errors.length > 0);

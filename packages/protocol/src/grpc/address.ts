@@ -14,7 +14,7 @@ const MAX_SHOWN_CHARACTERS = 128;
 /**
  * Reads `host:port`; 443 where there is no port.
  *
- * @throws {@link CortexError} `BAD_REQUEST` for an address that is none.
+ * @throws CortexError `BAD_REQUEST` for an address that is none.
  */
 export function parseAddress(address: string): HostPort {
   const url = URL.canParse(`https://${address}`) ? new URL(`https://${address}`) : undefined;

@@ -61,7 +61,7 @@ const DNS_INTERVAL_MS = 1_000;
 /**
  * Opens a channel; nothing is dialled yet.
  *
- * @throws {@link CortexError} `BAD_REQUEST` when a certificate or key cannot be read, or the environment names a
+ * @throws CortexError `BAD_REQUEST` when a certificate or key cannot be read, or the environment names a
  * proxy that is none.
  */
 export function openChannel(options: ChannelOptions): GrpcChannel {

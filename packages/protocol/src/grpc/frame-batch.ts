@@ -50,7 +50,7 @@ export function encodeFrameBatch(frames: readonly Uint8Array[]): Buffer {
 /**
  * Takes a message apart into views of its frames.
  *
- * @throws {@link CortexError} `BAD_REQUEST` when it is truncated, has another shape, or more than
+ * @throws CortexError `BAD_REQUEST` when it is truncated, has another shape, or more than
  * {@link MAX_FRAMES_PER_MESSAGE} frames.
  */
 export function decodeFrameBatch(message: Uint8Array): Uint8Array[] {

@@ -21,7 +21,7 @@ export interface TunnelOptions {
 /**
  * Turns a connection to the proxy into one to `target`; it is destroyed when that fails.
  *
- * @throws {@link CortexError} `UNAVAILABLE` when the proxy refuses or does not answer; the message and `details` name
+ * @throws CortexError `UNAVAILABLE` when the proxy refuses or does not answer; the message and `details` name
  * the proxy, never its credentials.
  */
 export function openTunnel(socket: Socket, options: TunnelOptions): Promise<Socket> {

@@ -36,7 +36,7 @@ const LOOPBACK_NETWORKS = ["127.0.0.0/8", "::1", "0.0.0.0", "::"];
 /**
  * Gives the proxy for `address` (`host:port`); undefined when it is reached directly.
  *
- * @throws {@link CortexError} `BAD_REQUEST` when the variable names no HTTP proxy, or the address is none.
+ * @throws CortexError `BAD_REQUEST` when the variable names no HTTP proxy, or the address is none.
  */
 export function proxyFor(address: string, env: ProxyEnvironment): Proxy | undefined {
   const variable = firstSet(env, PROXY_VARIABLES);

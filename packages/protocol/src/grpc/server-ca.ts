@@ -30,7 +30,7 @@ const MAX_CHAIN_LENGTH = 8;
 /**
  * Gives the hub's certificate authority as PEM.
  *
- * @throws {@link CortexError} `UNAUTHENTICATED` when the hub shows no self-signed authority with this fingerprint;
+ * @throws CortexError `UNAUTHENTICATED` when the hub shows no self-signed authority with this fingerprint;
  * `UNAVAILABLE` when it or the proxy cannot be reached, `TIMED_OUT`, `CANCELLED`; `BAD_REQUEST` for an address that is none.
  */
 export async function fetchServerCa(options: FetchServerCaOptions): Promise<string> {

@@ -53,7 +53,7 @@ export interface GrpcServer extends AsyncDisposable {
   /**
    * Listens on `host:port`, port 0 for a free one, and gives the port.
    *
-   * @throws {@link CortexError} `UNAVAILABLE` when the address cannot be bound.
+   * @throws CortexError `UNAVAILABLE` when the address cannot be bound.
    */
   listen(address: string): Promise<number>;
   /** Says by health whether the server serves. It does until it is closed or this says otherwise. */

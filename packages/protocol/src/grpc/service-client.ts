@@ -32,7 +32,7 @@ export type ClientMethod<M> = M extends {
     ? (options?: CallOptions) => Link
     : never;
 
-/** The methods of a service: unary ones reject with {@link CortexError}, streams are {@link Link}s. */
+/** The methods of a service: unary ones reject with CortexError, streams are {@link Link}s. */
 export type ServiceClient<S extends DescService> = {
   readonly [Name in keyof S["method"]]: ClientMethod<S["method"][Name]>;
 };

@@ -25,7 +25,7 @@ export interface DialTlsOptions {
 /**
  * Connects and gives the socket, which belongs to the caller, after the TLS handshake.
  *
- * @throws {@link CortexError} `UNAUTHENTICATED` when the certificate is not trusted; `UNAVAILABLE` when the hub or the
+ * @throws CortexError `UNAUTHENTICATED` when the certificate is not trusted; `UNAVAILABLE` when the hub or the
  * proxy cannot be reached or refuses, `TIMED_OUT`, `CANCELLED`; `BAD_REQUEST` for an address that is none.
  */
 export async function dialTls(options: DialTlsOptions): Promise<TLSSocket> {

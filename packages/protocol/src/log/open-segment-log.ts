@@ -51,7 +51,7 @@ const MIN_SEGMENTS_IN_QUOTA = 4;
  * log.append(1, Buffer.from("hello"));
  * await log.flush();
  * ```
- * @throws {@link CortexError} `DATA_CORRUPT` when stored records do not hold; an unfinished write at the end is cut off.
+ * @throws CortexError `DATA_CORRUPT` when stored records do not hold; an unfinished write at the end is cut off.
  */
 export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
   const limits = resolveLimits(options);

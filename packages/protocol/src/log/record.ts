@@ -53,7 +53,7 @@ export function encodeGap(gap: LogGap): Uint8Array {
 /**
  * Reads the gap a record stands for; `undefined` when the record is not a gap.
  *
- * @throws {@link CortexError} `DATA_CORRUPT` when the payload of a gap record is not a gap.
+ * @throws CortexError `DATA_CORRUPT` when the payload of a gap record is not a gap.
  */
 export function decodeGap(record: LogRecord): LogGap | undefined {
   if (record.kind !== GAP_KIND) return undefined;

@@ -93,7 +93,7 @@ export interface SegmentLog extends AsyncDisposable {
    * Adds a record and gives its number. The payload belongs to the log from here on.
    *
    * @param kind - 0 to {@link MAX_RECORD_KIND}.
-   * @throws {@link CortexError} and nothing is added: `TOO_LARGE` over {@link MAX_RECORD_BYTES}, `QUOTA_EXCEEDED` when
+   * @throws CortexError and nothing is added: `TOO_LARGE` over {@link MAX_RECORD_BYTES}, `QUOTA_EXCEEDED` when
    * the producer did not wait, `STORAGE_FULL` while the disk is full, `UNAVAILABLE` when closed.
    */
   append(kind: number, payload: Uint8Array): number;
@@ -102,13 +102,13 @@ export interface SegmentLog extends AsyncDisposable {
   /**
    * Resolves once all records appended so far are on disk; calls at the same time share one sync.
    *
-   * @throws {@link CortexError} `STORAGE_FULL`: nothing was lost and a later call may succeed; `INTERNAL`: the log failed.
+   * @throws CortexError `STORAGE_FULL`: nothing was lost and a later call may succeed; `INTERNAL`: the log failed.
    */
   flush(): Promise<void>;
   /**
    * Reads records in order, as many as fit and at least one if there is one.
    *
-   * @throws {@link CortexError} `PAST_RETENTION` (`details.earliest`), `DATA_CORRUPT`, `UNAVAILABLE` when closed.
+   * @throws CortexError `PAST_RETENTION` (`details.earliest`), `DATA_CORRUPT`, `UNAVAILABLE` when closed.
    */
   read(range: LogRead): Promise<readonly LogRecord[]>;
   /** Calls `listener` after each append, in the same turn; it must not throw. Gives the way to end that. */
@@ -116,7 +116,7 @@ export interface SegmentLog extends AsyncDisposable {
   /**
    * Records through `seq` are no longer needed. An acknowledgement that says nothing new changes nothing.
    *
-   * @throws {@link CortexError} `BAD_REQUEST` when there is no such record.
+   * @throws CortexError `BAD_REQUEST` when there is no such record.
    */
   ack(throughSeq: number): void;
   /** Flushes and closes. Rejects when the flush failed; the files are closed then, too. Idempotent. */

@@ -36,7 +36,7 @@ export interface SegmentPart {
 /**
  * Reads records in order, at least one if there is one in the range.
  *
- * @throws {@link CortexError} `DATA_CORRUPT` with file, offset and record when stored bytes do not hold.
+ * @throws CortexError `DATA_CORRUPT` with file, offset and record when stored bytes do not hold.
  */
 export async function readSegment(file: LogFile, source: SegmentSource, range: SegmentRange): Promise<SegmentPart> {
   const isExactStart = range.from.seq > range.afterSeq;

@@ -31,7 +31,7 @@ export interface RecoveredSegments {
 /**
  * Scans the segments of a log. Cost: reads every byte once.
  *
- * @throws {@link CortexError} `DATA_CORRUPT` when stored records do not hold or segments are missing in between.
+ * @throws CortexError `DATA_CORRUPT` when stored records do not hold or segments are missing in between.
  */
 export async function recoverSegments(options: RecoveryOptions): Promise<RecoveredSegments> {
   const firstSeqs = await listFirstSeqs(options);

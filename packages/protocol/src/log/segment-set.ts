@@ -37,7 +37,7 @@ export interface SegmentSet {
   /**
    * Resolves once all segments and their names are on disk.
    *
-   * @throws {@link CortexError} `INTERNAL`; what is on disk is unknown then.
+   * @throws CortexError `INTERNAL`; what is on disk is unknown then.
    */
   sync(): Promise<void>;
   /** Starts removing segments that end at or before `seq` (S2); what cannot be removed is tried again next time. */

@@ -46,7 +46,7 @@ export interface SendWindow {
   /**
    * Notes an acknowledgement; one that says nothing new changes nothing.
    *
-   * @throws {@link CortexError} `BAD_REQUEST` for a record that was not sent.
+   * @throws CortexError `BAD_REQUEST` for a record that was not sent.
    */
   acked(throughSeq: number): void;
   /** Starts again after a record the receiver has: nothing is under way on a new connection. */

@@ -89,7 +89,7 @@ export const DEFAULT_POLICY: Policy = parsePolicy({});
 /**
  * Reads a policy, fills in the defaults and gives its one spelling.
  *
- * @throws {@link CortexError} `BAD_REQUEST`, naming the key, for a value that is out of range or a key that is unknown.
+ * @throws CortexError `BAD_REQUEST`, naming the key, for a value that is out of range or a key that is unknown.
  */
 export function parsePolicy(value: unknown): Policy {
   const result = policySchema.safeParse(value);
@@ -99,7 +99,7 @@ export function parsePolicy(value: unknown): Policy {
   throw new CortexError("BAD_REQUEST", `${path}: ${issue?.message ?? "malformed"}`, { details: { path } });
 }
 
-/** Reads a policy from its JSON bytes. @throws {@link CortexError} `TOO_LARGE`, `BAD_REQUEST` */
+/** Reads a policy from its JSON bytes. @throws CortexError `TOO_LARGE`, `BAD_REQUEST` */
 export function parsePolicyBytes(bytes: Uint8Array): Policy {
   if (bytes.byteLength > MAX_POLICY_BYTES) {
     throw new CortexError("TOO_LARGE", `the policy has ${bytes.byteLength} bytes, the limit is ${MAX_POLICY_BYTES}`);

@@ -65,7 +65,7 @@ export interface VerifyGrantOptions {
  * At least one signature is of a known key, and every signature of a known key holds. Signatures of unknown keys count
  * for nothing, so that a hub can sign with its next key before all nodes know it.
  *
- * @throws {@link CortexError} `GRANT_REFUSED`; `details.reason` is `type`, `size` or `signature`.
+ * @throws CortexError `GRANT_REFUSED`; `details.reason` is `type`, `size` or `signature`.
  */
 export function verifyGrant({ grant, payloadType, keys }: VerifyGrantOptions): Uint8Array {
   if (grant.payloadType !== payloadType) throw grantRefused("type", `it is not of the type ${payloadType}`);

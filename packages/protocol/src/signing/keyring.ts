@@ -17,7 +17,7 @@ export function createKeyring(publicKeys: Iterable<Uint8Array>): Keyring {
 /**
  * Makes a keyring of what the hub sent at enrolment or registration, without the keys that are over.
  *
- * @throws {@link CortexError} `GRANT_REFUSED` when there are too many keys, or one is malformed or misnamed.
+ * @throws CortexError `GRANT_REFUSED` when there are too many keys, or one is malformed or misnamed.
  */
 export function openGrantKeys(grantKeys: readonly GrantKey[], nowMs: number): Keyring {
   if (grantKeys.length > MAX_GRANT_KEYS) throw grantRefused("signature", `more than ${MAX_GRANT_KEYS} keys`);

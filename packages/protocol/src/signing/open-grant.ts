@@ -77,7 +77,7 @@ export interface OpenedCancelGrant {
   readonly reason: string;
 }
 
-/** Opens a task grant. @throws {@link CortexError} `GRANT_REFUSED`, with what failed in `details.reason`. */
+/** Opens a task grant. @throws CortexError `GRANT_REFUSED`, with what failed in `details.reason`. */
 export function openTaskGrant({ grant, keys, expect }: OpenGrantOptions): OpenedTaskGrant {
   const payload = verifyGrant({ grant, payloadType: PAYLOAD_TYPES.taskGrant, keys });
   const body: TaskGrant = parseStrict(TaskGrantSchema, payload);
@@ -99,7 +99,7 @@ export function openTaskGrant({ grant, keys, expect }: OpenGrantOptions): Opened
   };
 }
 
-/** Opens a cancel grant. @throws {@link CortexError} `GRANT_REFUSED`, with what failed in `details.reason`. */
+/** Opens a cancel grant. @throws CortexError `GRANT_REFUSED`, with what failed in `details.reason`. */
 export function openCancelGrant({ grant, keys, expect }: OpenGrantOptions): OpenedCancelGrant {
   const payload = verifyGrant({ grant, payloadType: PAYLOAD_TYPES.cancelGrant, keys });
   const body: CancelGrant = parseStrict(CancelGrantSchema, payload);

@@ -12,7 +12,7 @@ import { grantRefused } from "./refusal.js";
 /**
  * Parses verified bytes.
  *
- * @throws {@link CortexError} `GRANT_REFUSED` with `details.reason` `payload` or `unknown_field`.
+ * @throws CortexError `GRANT_REFUSED` with `details.reason` `payload` or `unknown_field`.
  */
 export function parseStrict<Desc extends DescMessage>(schema: Desc, payload: Uint8Array): MessageShape<Desc> {
   let message: MessageShape<Desc>;

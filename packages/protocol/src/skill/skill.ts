@@ -35,7 +35,7 @@ export interface SkillImplementation extends SkillDescription {
   /**
    * Runs it once.
    *
-   * @throws {@link CortexError} `BAD_REQUEST` when the input does not fit, `INTERNAL` when the result does not; and
+   * @throws CortexError `BAD_REQUEST` when the input does not fit, `INTERNAL` when the result does not; and
    * whatever the skill throws.
    */
   run(context: SkillContext): Promise<SkillEnd>;

@@ -17,7 +17,7 @@ const MAX_MESSAGE_CHARS = 1000;
 /**
  * Gives the value as the schema gives it (with defaults and transformations).
  *
- * @throws {@link CortexError} `BAD_REQUEST`, naming the path of what does not fit; `details.path` is the first one.
+ * @throws CortexError `BAD_REQUEST`, naming the path of what does not fit; `details.path` is the first one.
  */
 export async function validateWith<Schema extends StandardSchemaV1>(
   schema: Schema,

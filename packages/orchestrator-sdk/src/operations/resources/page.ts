@@ -34,7 +34,7 @@ export interface Page<Item> {
 /**
  * Reads one page; `nextCursor` is null exactly when nothing follows.
  *
- * @throws {@link CortexError} `BAD_REQUEST` for what is no cursor.
+ * @throws CortexError `BAD_REQUEST` for what is no cursor.
  */
 export async function readPage<Item>(
   input: PageInput,

@@ -105,12 +105,12 @@ async function runTransaction<T>(halves: Halves, work: (tx: StoreTransaction) =>
 /** What is committed and what would outlive a crash; after a crash, neither changes through here. */
 interface Halves {
   readonly volatile: MemoryState;
-  /** @throws {@link CortexError} `UNAVAILABLE` after a crash, one that happens at a step of the commit included. */
+  /** @throws CortexError `UNAVAILABLE` after a crash, one that happens at a step of the commit included. */
   commit(changes: MemoryChanges): void;
   sync(): void;
   crash(): void;
   isCrashed(): boolean;
-  /** @throws {@link CortexError} `UNAVAILABLE` after a crash. */
+  /** @throws CortexError `UNAVAILABLE` after a crash. */
   checkAlive(): void;
 }
 

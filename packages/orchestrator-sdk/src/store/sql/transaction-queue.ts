@@ -32,7 +32,7 @@ export interface TransactionQueue {
   /**
    * Runs `work` in a transaction; resolves with its result once that is durable.
    *
-   * @throws {@link CortexError} `UNAVAILABLE` when the queue is full or closed; else what `work` or the database throws.
+   * @throws CortexError `UNAVAILABLE` when the queue is full or closed; else what `work` or the database throws.
    */
   run<T>(work: (executor: Executor) => Promise<T>): Promise<T>;
   /** Refuses new work and resolves when everything accepted has settled. Harmless when repeated. */

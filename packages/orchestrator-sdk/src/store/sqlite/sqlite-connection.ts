@@ -33,7 +33,7 @@ export interface SqliteConnection extends Executor {
 /**
  * Opens a connection to `file`.
  *
- * @throws {@link CortexError} `DATA_CORRUPT`, `UNAVAILABLE`, `STORAGE_FULL` or `INTERNAL`, as every call does.
+ * @throws CortexError `DATA_CORRUPT`, `UNAVAILABLE`, `STORAGE_FULL` or `INTERNAL`, as every call does.
  */
 export function openSqliteConnection(file: string): SqliteConnection {
   const translate = <T>(run: () => T): T => {

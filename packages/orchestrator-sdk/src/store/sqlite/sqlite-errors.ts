@@ -10,7 +10,7 @@ const CODES: readonly (readonly [prefix: string, code: CortexErrorCode, text: st
   ["SQLITE_LOCKED", "UNAVAILABLE", "another process holds the database"],
 ];
 
-/** Gives `error` as a {@link CortexError} that names the database file; what is unknown becomes `INTERNAL`. */
+/** Gives `error` as a CortexError that names the database file; what is unknown becomes `INTERNAL`. */
 export function toSqliteStoreError(error: unknown, file: string): CortexError {
   if (isCortexError(error)) return error;
   const sqliteCode = codeOf(error);

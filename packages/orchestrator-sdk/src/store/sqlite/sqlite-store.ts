@@ -38,7 +38,7 @@ const CACHE_KIB = 16 * 1024;
  *
  * Cost: reads the file once.
  *
- * @throws {@link CortexError} `DATA_CORRUPT` naming the file when it is damaged or no database; `NOT_SUPPORTED` when a
+ * @throws CortexError `DATA_CORRUPT` naming the file when it is damaged or no database; `NOT_SUPPORTED` when a
  * newer version wrote it; `UNAVAILABLE` while another process holds it. What the file system refuses comes as it is.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<HubStore> {

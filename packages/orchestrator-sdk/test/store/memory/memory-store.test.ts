@@ -7,14 +7,14 @@ import type { HubStore } from "../../../src/store/store.js";
 
 describe("H1: the memory store keeps the contract", () => {
   for (const c of hubStoreConformance(async () => createMemoryStore(), { durable: false, shared: false }))
-    it(c.name, c.run);
+    it(`H2: ${c.name}`, c.run);
 });
 
 describe("P5: the memory store with its durable half keeps the contract of a durable store", () => {
   const claim = (store: HubStore): HubStore => Object.assign(store, { capabilities: { durable: true, shared: false } });
   const reopen = async (store: HubStore): Promise<HubStore> => claim((store as MemoryStore).crash());
   const claims = { durable: true, shared: false, reopen };
-  for (const c of hubStoreConformance(async () => claim(createMemoryStore()), claims)) it(c.name, c.run);
+  for (const c of hubStoreConformance(async () => claim(createMemoryStore()), claims)) it(`H2: ${c.name}`, c.run);
 });
 
 const insertNode = (store: HubStore, n: number): Promise<void> => store.transaction((tx) => tx.nodes.insert(node(n)));

@@ -16,7 +16,7 @@ function listMigrations(dialect: SqlDialect): Record<string, Migration> {
 /**
  * Runs what was not run yet, under Kysely's migration lock.
  *
- * @throws {@link CortexError} `NOT_SUPPORTED` when a newer version wrote the database; what the database refuses.
+ * @throws CortexError `NOT_SUPPORTED` when a newer version wrote the database; what the database refuses.
  */
 export async function migrate<Schema>(db: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
   const migrations = listMigrations(dialect);
