@@ -21,13 +21,9 @@ export type {
   TerminateOptions,
 } from "./sandbox/driver.js";
 export { createNoneDriver, type NoneDriverOptions } from "./sandbox/drivers/none.js";
+export { type CloseInheritedOptions, closeInheritedDescriptors } from "./sandbox/inherited-descriptors.js";
 export type { Pipe, PipePool } from "./sandbox/pipe-pool.js";
-export {
-  type EnforcedIsolation,
-  ISOLATION_LEVELS,
-  type IsolationLevel,
-  type IsolationReport,
-} from "./sandbox/report.js";
+export type { EnforcedIsolation, IsolationReport } from "./sandbox/report.js";
 export { echo, echoSkill } from "./skills/echo.js";
 export type { NodeSkill, OutputStream, SkillInputSink, SkillRequest, StartedSkill } from "./skills/node-skill.js";
 export { shell, shellSkill } from "./skills/shell.js";

@@ -67,6 +67,7 @@ interface RunningNode {
   spool: Spool | undefined;
   starting: Promise<void> | undefined;
   closed: Promise<void> | undefined;
+  ending: Promise<void> | undefined;
   settle: (error: CortexError | undefined) => void;
 }
 
@@ -81,12 +82,13 @@ function assembleNode(base: NodeBase): CortexNode {
     spool: undefined,
     starting: undefined,
     closed: undefined,
+    ending: undefined,
     settle: () => {},
   };
   const closed = new Promise<CortexError | undefined>((settle) => {
     state.settle = settle;
   });
-  const closeOnce = (): Promise<void> => (state.closed ??= close(state, closed));
+  const closeOnce = (): Promise<void> => (state.closed ??= close(state));
   const node: CortexNode = {
     get nodeId() {
       return state.identity?.nodeId;
@@ -110,11 +112,21 @@ async function start(state: RunningNode, closeNode: () => Promise<void>): Promis
   if (identity === undefined) throw new CortexError("UNAUTHENTICATED", "the node is not enrolled; it needs an invite");
   const placed = { ...identity, workspaceRoot: resolve(base.options.workspaceRoot ?? identity.workspaceRoot) };
   state.spool = createSpool({ directory: base.directory.spoolPath, clock: base.clock });
-  const events = toEvents(emitter, placed, (graceMs) => void drain(state, { graceMs }).then(closeNode));
+  const events = toEvents(emitter, placed, (graceMs) => void drainThenClose(drain(state, { graceMs }), closeNode));
   const core = openCore({ ...base, identity: placed }, state.spool, events);
   state.core = core;
   await core.start();
-  void core.ended.then((error) => end(state, error));
+  // Whoever closes the node hears how its end went; without a close nobody asks.
+  core.ended.then((error) => endOnce(state, error)).catch(() => {});
+}
+
+/** Closes also when the drain failed: what it could not write is what a crash would leave. */
+async function drainThenClose(draining: Promise<void>, closeNode: () => Promise<void>): Promise<void> {
+  try {
+    await draining.finally(closeNode);
+  } catch {
+    // The end of the node is told by `closed`, and whoever closes it hears more.
+  }
 }
 
 async function drain(
@@ -124,7 +136,11 @@ async function drain(
   await core?.drain({ graceMs: request.graceMs ?? base.options.drainGraceMs, signal: request.signal });
 }
 
-/** Gives everything back, once, when the core is over. */
+function endOnce(state: RunningNode, error: CortexError | undefined): Promise<void> {
+  return (state.ending ??= end(state, error));
+}
+
+/** Gives everything back when the core is over. */
 async function end(state: RunningNode, error: CortexError | undefined): Promise<void> {
   await state.core?.close();
   try {
@@ -132,22 +148,23 @@ async function end(state: RunningNode, error: CortexError | undefined): Promise<
   } catch {
     // What could not be flushed is what a crash would lose; the next start deals with it.
   }
-  await state.base.directory.close();
-  state.settle(error);
-  state.emitter.emit("stopped", { error });
+  try {
+    await state.base.directory.close();
+  } finally {
+    state.settle(error);
+    state.emitter.emit("stopped", { error });
+  }
 }
 
-async function close(state: RunningNode, closed: Promise<unknown>): Promise<void> {
+async function close(state: RunningNode): Promise<void> {
   state.closing.abort();
   try {
     await state.starting;
   } catch {
     // Whoever started it hears why it did not start; there is nothing more to close than below.
-    return await end(state, undefined);
   }
-  if (state.core === undefined) return await end(state, undefined);
-  await state.core.close();
-  await closed;
+  await state.core?.close();
+  await endOnce(state, await state.core?.ended);
 }
 
 async function enrolNode(state: RunningNode, text: string): Promise<{ nodeId: NodeIdentity["nodeId"] }> {
@@ -168,7 +185,7 @@ async function enrolNode(state: RunningNode, text: string): Promise<{ nodeId: No
 
 /** Works until the signal, then drains; whatever happens, the node is closed afterwards. */
 async function run(node: CortexNode, { invite, signal }: RunOptions): Promise<void> {
-  const onAbort = (): void => void node.drain().then(() => node.close());
+  const onAbort = (): void => void drainThenClose(node.drain(), () => node.close());
   // Timers of the clock keep no process alive; a run does, also while the hub cannot be reached.
   const keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
   try {

@@ -196,6 +196,7 @@ function closeOnce(running: {
   const run = async (): Promise<void> => {
     // Nodes hear a goodbye before their connections end; requests that wait for a node end with them.
     running.closing.abort();
+    running.server.setServing(false);
     // What fails to close keeps nothing else open; the first failure is told.
     const steps = [
       () => running.http?.close(),

@@ -9,6 +9,7 @@ import {
   CortexError,
   type GrantExpectation,
   isCortexError,
+  isId,
   type Keyring,
   MAX_STORED_GRANTS,
   type OpenedCancelGrant,
@@ -28,17 +29,20 @@ import { cancelledBeforeStart } from "./responses.js";
 export interface GrantContext {
   readonly keys: Keyring;
   readonly expect: Omit<GrantExpectation, "nowMs">;
+  /** Whether the connection stands. After it nothing starts for it: what the node holds may be told on the next one. */
+  readonly isCurrent: () => boolean;
 }
+
+/** What a grant holds on its way to the disk: a slot to run in, or a place among those that wait for one. */
+export type HeldPlace = "slot" | "queue";
 
 /** The slots of the node, as far as taking grants in needs them. */
 export interface SlotGate {
   readonly isDraining: boolean;
-  /** Grants that wait for a slot. */
-  readonly storedCount: number;
-  /** Holds a slot when one is free and nothing waits before. */
-  tryReserve(): boolean;
-  /** Gives back a slot that was held. */
-  release(): void;
+  /** Holds a slot when one is free and nothing waits before, else a place to wait; undefined when there is neither. */
+  hold(): HeldPlace | undefined;
+  /** Gives back what was held. */
+  release(place: HeldPlace): void;
 }
 
 /** Which attempt is meant. */
@@ -88,7 +92,7 @@ export function createInbox(options: InboxOptions): Inbox {
       try {
         switch (signed.payloadType) {
           case PAYLOAD_TYPES.taskGrant:
-            return await receiveTask(options, openTaskGrant(opening));
+            return await receiveTask(options, openTaskGrant(opening), context.isCurrent);
           case PAYLOAD_TYPES.cancelGrant:
             return await receiveCancel(options, openCancelGrant(opening));
           default:
@@ -102,13 +106,18 @@ export function createInbox(options: InboxOptions): Inbox {
   };
 }
 
-async function receiveTask({ state, slots, clock }: InboxOptions, grant: OpenedTaskGrant): Promise<Verdict> {
-  const hasSlot = !slots.isDraining && slots.tryReserve();
-  const situation = { isDraining: slots.isDraining, hasSlot, canStore: slots.storedCount < MAX_STORED_GRANTS };
+async function receiveTask(
+  { state, slots, clock }: InboxOptions,
+  grant: OpenedTaskGrant,
+  isCurrent: () => boolean,
+): Promise<Verdict> {
+  const place = slots.hold();
+  const situation = { isDraining: slots.isDraining, hasSlot: place === "slot", canStore: place === "queue" };
   const nowMs = clock.nowMs();
   let verdict: Verdict | undefined;
   try {
     verdict = await state.commit((transaction): Verdict => {
+      if (!isCurrent()) return { kind: "ignored" };
       const known = transaction.findTask(grant.taskId);
       const decision = decideGrant(known, grant.attempt, situation);
       const fresh = newRecord(grant, nowMs);
@@ -136,7 +145,8 @@ async function receiveTask({ state, slots, clock }: InboxOptions, grant: OpenedT
     // Nothing was kept and nothing starts. The same grant cannot come again: it is bound to this connection.
     return { kind: "declined", key: grant, error: toCortexError(error), isFinal: false };
   } finally {
-    if (hasSlot && verdict?.kind !== "start") slots.release();
+    const isTaken = verdict?.kind === "start" || verdict?.kind === "store";
+    if (place !== undefined && !isTaken) slots.release(place);
   }
 }
 
@@ -187,9 +197,10 @@ function readVerifiedKey(signed: SignedGrant, keys: Keyring): AttemptKey | undef
   try {
     const payload = verifyGrant({ grant: signed, payloadType: PAYLOAD_TYPES.taskGrant, keys });
     const body = fromBinary(TaskGrantSchema, payload);
-    return body.task === undefined || body.attempt < 1
+    const { task, attempt } = body;
+    return task === undefined || !isId("task", task.taskId) || attempt < 1
       ? undefined
-      : { taskId: body.task.taskId, attempt: body.attempt };
+      : { taskId: task.taskId, attempt };
   } catch {
     // Neither signed by the hub nor readable: there is nothing to answer to.
     return undefined;

@@ -52,6 +52,8 @@ export interface ConnectionOptions {
 /** An open connection. */
 export interface Connection {
   readonly session: HubSession;
+  /** False from the moment its end begins. */
+  readonly isOpen: boolean;
   /** The newest token. */
   token(): string;
   /** Says something; waits for the welcome first. After the end it is dropped. */
@@ -75,6 +77,9 @@ export function openConnection(options: ConnectionOptions): Connection {
   );
   return {
     session: options.session,
+    get isOpen() {
+      return !conn.isOver;
+    },
     token: () => conn.renewal.current(),
     send(report) {
       if (conn.isOver) return;
@@ -164,6 +169,7 @@ async function farewell({ tasks, health, options }: OpenStreams, end: Connection
 }
 
 async function receive(conn: OpenStreams, bodies: readonly HubFrameBody[]): Promise<void> {
+  if (conn.isOver) return;
   const rest = conn.isWelcome ? bodies : await receiveWelcome(conn, bodies);
   const at = rest.findIndex((body) => endOf(body) !== undefined);
   const ending = rest[at];
@@ -182,6 +188,7 @@ async function receiveWelcome(conn: OpenStreams, bodies: readonly HubFrameBody[]
     return [];
   }
   await conn.options.handler.welcomed(first.value);
+  if (conn.isOver) return [];
   conn.isWelcome = true;
   conn.welcomeTimer?.cancel();
   for (const report of conn.waiting.splice(0)) conn.channel.send(report);

@@ -2,7 +2,7 @@
  * The hub over gRPC: control on one connection, logs on another that is dialled on first use. TLS always, verified with
  * the authority that was pinned at enrolment and the name of the hub.
  */
-import { type HubId, hubServerName, type Invite } from "@cortex-mesh/protocol";
+import { CortexError, type HubId, hubServerName, type Invite } from "@cortex-mesh/protocol";
 import { AgentOrchestrator, Enrollment } from "@cortex-mesh/protocol/gen";
 import { fetchServerCa, type GrpcChannel, openChannel } from "@cortex-mesh/protocol/grpc";
 import type { EnrolTransport } from "./enrol.js";
@@ -26,6 +26,7 @@ export function grpcDial(endpoint: HubEndpoint): HubDial {
   return () => {
     const control = open(endpoint, "control");
     let data: GrpcChannel | undefined;
+    let isClosed = false;
     const enrollment = control.client(Enrollment);
     const orchestrator = control.client(AgentOrchestrator);
     return {
@@ -34,10 +35,12 @@ export function grpcDial(endpoint: HubEndpoint): HubDial {
       openTasks: (token) => orchestrator.taskStream(authorized(token)),
       openHealth: (token) => orchestrator.reportHealth(authorized(token)),
       openLogs(token) {
+        if (isClosed) throw new CortexError("UNAVAILABLE", "the connection to the hub is closed");
         data ??= open(endpoint, "data");
         return data.client(AgentOrchestrator).logStream(authorized(token));
       },
       close() {
+        isClosed = true;
         control.close();
         data?.close();
       },

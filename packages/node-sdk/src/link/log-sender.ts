@@ -158,6 +158,8 @@ function acknowledge(sending: Sending, ack: LogAck): void {
     onRefused(spooled);
     return;
   }
+  // What is asked for again may be gone: a hub that lost it gets no further, and is not sent the rest over and over.
+  if (ack.resend && Number(ack.throughSeq) < spooled.log.firstSeq - 1) return removeLane(sending, lane);
   advance(lane, Number(ack.throughSeq), ack.resend);
   onAcked(spooled);
 }
@@ -186,7 +188,7 @@ function advance({ spooled, window }: Lane, throughSeq: number, isResend: boolea
   const { log } = spooled;
   const heldSeq = Math.min(throughSeq, log.nextSeq - 1);
   if (heldSeq > log.ackedSeq) log.ack(heldSeq);
-  if (isResend || heldSeq >= window.nextSeq) window.reset(Math.max(heldSeq, log.firstSeq - 1));
+  if (isResend || heldSeq >= window.nextSeq) window.reset(heldSeq);
   else window.acked(heldSeq);
 }
 

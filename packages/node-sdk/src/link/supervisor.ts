@@ -48,6 +48,9 @@ const FATAL_CODES: ReadonlySet<CortexErrorCode> = new Set(["NODE_REVOKED", "VERS
 /** Proofs in a row that the hub may refuse: one may have met a nonce that had just run out. */
 const MAX_REFUSED_PROOFS = 2;
 
+/** Longest wait that a hub may ask for, in milliseconds: a node is never told to stay away. */
+const MAX_ASKED_WAIT_MS = 5 * 60_000;
+
 /** Starts to dial. */
 export function startSupervisor(options: SupervisorOptions): Supervisor {
   const aborter = new AbortController();
@@ -105,11 +108,13 @@ function chooseWait(
 ): { readonly delayMs: number; readonly state: BackoffState } {
   const nowMs = clock.monotonicMs();
   const state = last.openedAtMs === undefined ? before : afterLink(before, last.openedAtMs, nowMs);
-  if (last.reconnectAfterMs === undefined || last.reconnectAfterMs === 0) {
-    return nextDelay(state, { nowMs, random: random() });
-  }
-  // The short waits count from when the hub said it would be back.
-  return { delayMs: last.reconnectAfterMs, state: { ...state, healthyUntilMs: nowMs + last.reconnectAfterMs } };
+  const askedMs = Math.min(last.reconnectAfterMs ?? 0, MAX_ASKED_WAIT_MS);
+  const isHealthy = state !== before;
+  // The short waits count from when the hub said it would be back. After a link that did not hold its word only makes
+  // the wait longer (V3).
+  if (isHealthy && askedMs > 0) return { delayMs: askedMs, state: { ...state, healthyUntilMs: nowMs + askedMs } };
+  const next = nextDelay(state, { nowMs, random: random() });
+  return { delayMs: Math.max(askedMs, next.delayMs), state: next.state };
 }
 
 async function tryOnce(

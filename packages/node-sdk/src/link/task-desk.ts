@@ -145,7 +145,7 @@ function act(desk: TaskDeskOptions, verdict: Verdict): void {
       sayDeclined(report, verdict);
       break;
     case "stop":
-      runner.find(verdict.key)?.stop("cancel");
+      runner.stop(verdict.key);
       break;
     case "refused":
       desk.onRefused(verdict.error);
@@ -243,6 +243,8 @@ async function dropUnwanted(desk: TaskDeskOptions, key: AttemptKey): Promise<voi
   if (running !== undefined) return running.drop();
   desk.runner.unstore(key);
   await forgetAttempt(desk, key);
+  // It may have been starting just then.
+  desk.runner.find(key)?.drop();
 }
 
 /** Marks an attempt as done and removes its log. Never rejects. */
@@ -268,15 +270,20 @@ async function drain(desk: TaskDeskOptions, graceMs: number): Promise<void> {
   report({ case: "draining", value: { graceMs } });
   const nowMs = clock.nowMs();
   const waiting = runner.beginDrain();
-  const given = await state.commit((transaction) =>
-    waiting.flatMap((key) => {
-      const record = transaction.findAttempt(key.taskId, key.attempt);
-      if (record?.state !== "stored") return [];
-      transaction.put({ ...record, state: "never_started", changedAtMs: nowMs });
-      return [key];
-    }),
-  );
-  for (const key of given) sayDeclined(report, { key, error: drainedAway(), isFinal: false });
+  try {
+    const given = await state.commit((transaction) =>
+      waiting.flatMap((key) => {
+        const record = transaction.findAttempt(key.taskId, key.attempt);
+        if (record?.state !== "stored") return [];
+        transaction.put({ ...record, state: "never_started", changedAtMs: nowMs });
+        return [key];
+      }),
+    );
+    for (const key of given) sayDeclined(report, { key, error: drainedAway(), isFinal: false });
+  } catch (error) {
+    // They stay stored: the next start of the node gives them back. What runs is drained all the same.
+    desk.onRefused(toCortexError(error));
+  }
 }
 
 function keyOf({ taskId, attempt }: AttemptKey): AttemptKey {

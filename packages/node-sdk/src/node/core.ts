@@ -60,6 +60,7 @@ export function createNodeCore(options: NodeCoreOptions): NodeCore {
   }
 
   async function drain({ graceMs = DEFAULT_DRAIN_GRACE_MS, signal }: DrainRequestOptions): Promise<void> {
+    await starting?.catch(() => {});
     options.events.draining(graceMs);
     core.drainGraceMs = graceMs;
     const { runner, desk } = core;
@@ -74,6 +75,8 @@ export function createNodeCore(options: NodeCoreOptions): NodeCore {
   async function close(): Promise<void> {
     closed.abort();
     await starting?.catch(() => {});
+    // What waits stays stored; were it not held back, each task that is killed would make room for the next.
+    core.runner.beginDrain();
     core.runner.stopAll(0);
     await idleWithin(core.runner, options.clock, { waitMs: CLOSE_WAIT_MS, signal: new AbortController().signal });
     core.supervisor?.close();

@@ -63,11 +63,12 @@ async function connect(core: NodeParts, transport: HubTransport, signal: AbortSi
   const { forgetBeforeMs } = session;
   const nowMs = clock.nowMs();
   await state.commit((transaction) => {
-    transaction.writeSetting("highest_epoch", String(session.epoch));
+    // Never lower: that a hub was restored from an old copy shows by its epoch being behind this one.
+    if (session.epoch > highestEpoch) transaction.writeSetting("highest_epoch", String(session.epoch));
     transaction.forgetBefore(Math.max(nowMs - KEEP_DONE_MS, forgetBeforeMs - FORGET_LEEWAY_MS));
   });
   core.policy = session.policy;
-  const context = (): GrantContext => contextOf(core, session);
+  const context = (): GrantContext => ({ ...contextOf(core, session), isCurrent: () => connection.isOpen });
   const connection = openConnection({
     session,
     transport,
@@ -77,6 +78,7 @@ async function connect(core: NodeParts, transport: HubTransport, signal: AbortSi
       hello: () => core.desk.hello(),
       async welcomed(welcome) {
         await core.desk.welcomed(welcome);
+        if (!connection.isOpen) return;
         const { drainGraceMs } = core;
         if (drainGraceMs !== undefined) connection.send({ case: "draining", value: { graceMs: drainGraceMs } });
         core.logSender = sendLogs(core, connection, transport);
@@ -99,7 +101,7 @@ async function connect(core: NodeParts, transport: HubTransport, signal: AbortSi
   return connection;
 }
 
-function contextOf(core: NodeParts, session: HubSession): GrantContext {
+function contextOf(core: NodeParts, session: HubSession): Omit<GrantContext, "isCurrent"> {
   const { identity } = core.options;
   const { sessionNonce, epoch, keys } = session;
   const policySha256 = core.policy?.sha256;

@@ -230,7 +230,10 @@ async function settle(run: Run, end: AttemptEnd): Promise<void> {
   const ended: EndedAttempt = { grant, startedAtMs, finishedAtMs, lastLogSeq, hasLog, isolation };
   const record = finishedRecord(ended, outcomeOf(end, stopReason));
   if (spooled !== undefined) spooled.lastSeq = lastLogSeq;
-  const isDurable = await commitWithRetry(() => host.state.commit((transaction) => transaction.put(record)), host.clock);
+  const isDurable = await commitWithRetry(
+    () => host.state.commit((transaction) => transaction.put(record)),
+    host.clock,
+  );
   if (!isDurable) return;
   if (run.isDropped) return await host.forget(key);
   if (record.response !== undefined) {

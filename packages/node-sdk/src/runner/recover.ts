@@ -52,10 +52,10 @@ async function recoverOne(record: AttemptRecord, spool: Spool, nowMs: number): P
     case "stored":
       return { ...record, state: "never_started", changedAtMs: nowMs };
     case "started":
-      return lostWithNode(record, await openLog(record, spool), nowMs);
+      return lostWithNode(record, (await openLog(record, spool)) ?? 0, nowMs);
     case "finished":
     case "done":
-      if (!record.hasLog || (await openLog(record, spool)) > 0) return record;
+      if (!record.hasLog || (await openLog(record, spool)) !== undefined) return record;
       return { ...record, hasLog: false };
     case "never_started":
     case "cancelled_before":
@@ -63,13 +63,13 @@ async function recoverOne(record: AttemptRecord, spool: Spool, nowMs: number): P
   }
 }
 
-/** Opens the log that an attempt left, to be sent; gives its last record, 0 when there is none. */
-async function openLog(record: AttemptRecord, spool: Spool): Promise<number> {
+/** Opens the log that an attempt left, to be sent; gives its last record, undefined when there is no log. */
+async function openLog(record: AttemptRecord, spool: Spool): Promise<number | undefined> {
   const spooled = await spool.open(record);
   const lastSeq = record.state === "started" ? spooled.log.nextSeq - 1 : record.lastLogSeq;
   if (spooled.log.nextSeq === 1) {
     await spool.remove(record);
-    return 0;
+    return undefined;
   }
   spooled.lastSeq = lastSeq;
   spooled.isAnswered = record.state === "done";

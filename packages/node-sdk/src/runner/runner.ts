@@ -4,8 +4,8 @@
  * (R1) An attempt has a slot from before its durable start until after its durable end.
  * (R2) Nothing overtakes the queue: a slot is given out directly only while nothing waits.
  */
-import { CortexError, isCortexError, type OpenedTaskGrant } from "@cortex-mesh/protocol";
-import type { AttemptKey, SlotGate } from "../inbox/inbox.js";
+import { CortexError, isCortexError, MAX_STORED_GRANTS, type OpenedTaskGrant } from "@cortex-mesh/protocol";
+import type { AttemptKey, HeldPlace, SlotGate } from "../inbox/inbox.js";
 import { type RunningAttempt, runAttempt } from "./attempt.js";
 import type { RunnerHost } from "./set-up.js";
 import type { InputPiece } from "./task-input.js";
@@ -17,6 +17,8 @@ const START_RETRY_MS = 1_000;
 export interface Runner extends SlotGate {
   readonly maxTasks: number;
   readonly runningCount: number;
+  /** Grants that wait for a slot. */
+  readonly storedCount: number;
   /** Runs an attempt whose start is durable and for which a slot is held. */
   start(grant: OpenedTaskGrant, startedAtMs: number): void;
   /** Queues an attempt that is stored. */
@@ -24,7 +26,8 @@ export interface Runner extends SlotGate {
   /** Takes an attempt out of the queue; it has ended otherwise. */
   unstore(key: AttemptKey): void;
   find(key: AttemptKey): RunningAttempt | undefined;
-  listRunning(): readonly RunningAttempt[];
+  /** Cancels an attempt whose start is durable, also when it is only about to run. */
+  stop(key: AttemptKey): void;
   receiveInput(key: AttemptKey, piece: InputPiece): void;
   /** Takes no more; gives what waited, which will not start here. */
   beginDrain(): readonly AttemptKey[];
@@ -39,8 +42,12 @@ interface Slots {
   readonly maxTasks: number;
   readonly running: Map<string, RunningAttempt>;
   readonly queue: OpenedTaskGrant[];
+  /** Cancelled between their durable start and their run. */
+  readonly stopped: Set<string>;
   readonly idleWaiters: (() => void)[];
   heldCount: number;
+  /** Places in the queue that are held for grants on their way to the disk. */
+  heldPlaces: number;
   isDraining: boolean;
   /** A start could not be written; the queue waits a moment. */
   isPausing: boolean;
@@ -55,8 +62,10 @@ export function createRunner(host: RunnerHost, maxTasks: number): Runner {
     maxTasks,
     running,
     queue,
+    stopped: new Set(),
     idleWaiters: [],
     heldCount: 0,
+    heldPlaces: 0,
     isDraining: false,
     isPausing: false,
   };
@@ -71,15 +80,13 @@ export function createRunner(host: RunnerHost, maxTasks: number): Runner {
     get storedCount() {
       return queue.length;
     },
-    tryReserve() {
-      if (slots.isDraining || queue.length > 0 || slots.heldCount >= maxTasks) return false;
-      slots.heldCount += 1;
-      return true;
-    },
-    release: () => release(slots),
+    hold: () => hold(slots),
+    release: (place) => (place === "slot" ? release(slots) : releasePlace(slots)),
     start: (grant, startedAtMs) => startHeld(slots, grant, startedAtMs),
     store(grant) {
-      queue.push(grant);
+      slots.heldPlaces -= 1;
+      // One that came while the node began to drain stays stored; the next start gives it back.
+      if (!slots.isDraining) queue.push(grant);
       startQueued(slots);
     },
     unstore(key) {
@@ -87,7 +94,11 @@ export function createRunner(host: RunnerHost, maxTasks: number): Runner {
       if (at !== -1) queue.splice(at, 1);
     },
     find: (key) => running.get(nameOf(key)),
-    listRunning: () => [...running.values()],
+    stop(key) {
+      const attempt = running.get(nameOf(key));
+      if (attempt === undefined) slots.stopped.add(nameOf(key));
+      else attempt.stop("cancel");
+    },
     receiveInput: (key, piece) => running.get(nameOf(key))?.receiveInput(piece),
     beginDrain() {
       slots.isDraining = true;
@@ -102,6 +113,27 @@ export function createRunner(host: RunnerHost, maxTasks: number): Runner {
   };
 }
 
+/** The policy may allow fewer than the node does. */
+function slotLimit({ host, maxTasks }: Slots): number {
+  return Math.min(maxTasks, host.policy()?.maxTasks ?? maxTasks);
+}
+
+function hold(slots: Slots): HeldPlace | undefined {
+  const waitingCount = slots.queue.length + slots.heldPlaces;
+  if (slots.isDraining) return undefined;
+  if (waitingCount === 0 && slots.heldCount < slotLimit(slots)) {
+    slots.heldCount += 1;
+    return "slot";
+  }
+  if (waitingCount >= MAX_STORED_GRANTS) return undefined;
+  slots.heldPlaces += 1;
+  return "queue";
+}
+
+function releasePlace(slots: Slots): void {
+  slots.heldPlaces -= 1;
+}
+
 function release(slots: Slots): void {
   slots.heldCount -= 1;
   startQueued(slots);
@@ -112,6 +144,7 @@ function startHeld(slots: Slots, grant: OpenedTaskGrant, startedAtMs: number): v
   const name = nameOf(grant);
   const attempt = runAttempt(slots.host, grant, startedAtMs);
   slots.running.set(name, attempt);
+  if (slots.stopped.delete(name)) attempt.stop("cancel");
   void attempt.ended.then(() => {
     slots.running.delete(name);
     release(slots);
@@ -119,7 +152,7 @@ function startHeld(slots: Slots, grant: OpenedTaskGrant, startedAtMs: number): v
 }
 
 function startQueued(slots: Slots): void {
-  while (!slots.isDraining && !slots.isPausing && slots.heldCount < slots.maxTasks) {
+  while (!slots.isDraining && !slots.isPausing && slots.heldCount < slotLimit(slots)) {
     const grant = slots.queue.shift();
     if (grant === undefined) return;
     slots.heldCount += 1;

@@ -71,11 +71,23 @@ async function makeBelow(root: string, names: readonly string[]): Promise<string
   let path = root;
   for (const name of names) {
     const next = join(path, name);
-    await mkdir(next, { recursive: true, mode: 0o700 });
-    path = await realpath(next);
+    path = await makeDirectory(next, name);
     assertInside(root, path);
   }
   return path;
+}
+
+async function makeDirectory(path: string, name: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return await realpath(path);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "UNKNOWN";
+    if (code === "ENOSPC" || code === "EDQUOT") {
+      throw new CortexError("STORAGE_FULL", "the node has no room for the workspace", { cause });
+    }
+    throw new CortexError("BAD_REQUEST", `workspace: "${name}" cannot be made or entered: ${code}`, { cause });
+  }
 }
 
 async function resolveDirectory(path: string, asked: string): Promise<string> {

@@ -3,7 +3,13 @@
  *
  * A report never claims more than what holds. A level is a name for a set of its keys.
  */
-import { CortexError, ISOLATION_LEVELS, type IsolationLevel, isAtLeastLevel, isIsolationLevel } from "@cortex-mesh/protocol";
+import {
+  CortexError,
+  ISOLATION_LEVELS,
+  type IsolationLevel,
+  isAtLeastLevel,
+  isIsolationLevel,
+} from "@cortex-mesh/protocol";
 
 /** What can be enforced; `false` means that nothing is promised. */
 export interface EnforcedIsolation {

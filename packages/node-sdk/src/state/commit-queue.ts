@@ -69,26 +69,26 @@ function commitAll<Transaction>(
 ): void {
   let left = batch;
   while (left.length > 0) {
-    let failed: { readonly entry: Entry<Transaction>; readonly error: unknown } | undefined;
+    let culprit: Entry<Transaction> | undefined;
     try {
       commitBatch((transaction) => {
         for (const entry of left) {
           try {
             entry.run(transaction);
           } catch (error) {
-            failed = { entry, error };
+            culprit = entry;
             throw error;
           }
         }
       });
     } catch (error) {
-      const culprit = failed;
-      if (culprit === undefined) {
+      const failed: Entry<Transaction> | undefined = culprit;
+      if (failed === undefined) {
         for (const entry of left) entry.reject(toCortexError(error));
         return;
       }
-      culprit.entry.reject(culprit.error);
-      left = left.filter((entry) => entry !== culprit.entry);
+      failed.reject(error);
+      left = left.filter((entry) => entry !== failed);
       continue;
     }
     for (const entry of left) entry.settle();

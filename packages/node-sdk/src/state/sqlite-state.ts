@@ -86,8 +86,9 @@ function inTransaction(database: Database.Database, path: string, run: () => voi
     failure = { error };
   }
   if (failure !== undefined) {
-    database.exec("rollback");
-    throw failure.error;
+    // A full disk has ended the transaction already.
+    if (database.inTransaction) database.exec("rollback");
+    throw toStateError(failure.error, path);
   }
   try {
     database.exec("commit");

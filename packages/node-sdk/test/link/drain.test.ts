@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { CortexError } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
+import { createMemoryState } from "../../src/state/memory-state.js";
+import type { NodeState } from "../../src/state/node-state.js";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
@@ -48,6 +51,40 @@ describe("a drain", () => {
     const hub = await node.hub.connection(1);
     hub.send({ case: "drain", value: { graceMs: 1_234 } } as never);
     await waitUntil(() => node.events.includes("drainRequested 1234"), "the request");
+  });
+
+  it("T7: a node that is closed starts nothing that waits for a slot", async () => {
+    const node = await startNode({ maxTasks: 1 });
+    const hub = await node.hub.connection(1);
+    hub.dispatch({ index: 1 });
+    hub.dispatch({ index: 2 });
+    await hub.heard("accepted", 2);
+    await hub.heard("started", 1);
+    await node[Symbol.asyncDispose]();
+    expect([...node.probe.starts.keys()]).toEqual([taskIdOf(1)]);
+  });
+
+  it("T7: a drain ends what runs also when its state cannot be written", async () => {
+    const state = createMemoryState();
+    let isFull = false;
+    const full: NodeState["commit"] = (change) =>
+      isFull ? Promise.reject(new CortexError("STORAGE_FULL", "no room")) : state.commit(change);
+    await using node = await startNode({ state: { ...state, commit: full } });
+    const hub = await node.hub.connection(1);
+    hub.dispatch({ index: 1 });
+    await hub.heard("started", 1);
+    isFull = true;
+    const drained = node.core.drain({ graceMs: 0 });
+    await settle();
+    await node.clock.advance(1);
+    await waitUntil(() => node.probe.runs.get(taskIdOf(1))!.stops.length > 0, "the stop");
+    isFull = false;
+    await node.clock.advance(1_000);
+    await hub.heard("response", 1);
+    await settle();
+    await node.clock.advance(100);
+    await drained;
+    expect(node.refused.map(({ code }) => code)).toEqual(["STORAGE_FULL"]);
   });
 
   it("T7: closing, draining and starting in any order end alike", async () => {

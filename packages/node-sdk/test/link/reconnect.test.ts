@@ -88,6 +88,29 @@ describe("a link that fails", () => {
     await node.hub.connection(2);
   });
 
+  it("T4: a hub that welcomes and says goodbye at once is not dialled in a loop", async () => {
+    await using node = await startNode();
+    for (let turn = 0; turn < 30; turn += 1) {
+      const last = node.hub.connections.at(-1);
+      if (last?.said("hello").length === 1 && !last.isOver) {
+        last.send({ case: "goodbye", value: { reason: "restart", reconnectAfterMs: 1 } } as never);
+      }
+      await settle();
+      await node.clock.advance(100);
+    }
+    expect(node.hub.connections.length).toBeLessThan(6);
+  });
+
+  it("T4: a hub cannot send a node away for days", async () => {
+    await using node = await startNode();
+    const first = await node.hub.connection(1);
+    await node.clock.advance(6_000);
+    first.send({ case: "goodbye", value: { reason: "restart", reconnectAfterMs: 0xffff_ffff } } as never);
+    await settle();
+    await node.clock.advance(5 * 60_000);
+    await node.hub.connection(2);
+  });
+
   it.each(["NODE_REVOKED", "VERSION_UNSUPPORTED"] as const)("I3: %s ends the node with that error", async (code) => {
     await using node = await startNode();
     const first = await node.hub.connection(1);

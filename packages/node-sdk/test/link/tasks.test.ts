@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CortexError } from "@cortex-mesh/protocol";
+import { CortexError, MAX_STORED_GRANTS } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
 import { createMemoryState } from "../../src/state/memory-state.js";
 import type { NodeState } from "../../src/state/node-state.js";
@@ -48,7 +48,28 @@ describe("a task on a node", () => {
     for (let copy = 0; copy < 5; copy += 1) hub.sendGrant(grant);
     hub.dispatch({ index: 2 });
     await hub.heard("started", 2);
+    await hub.heard("started", 1);
     expect(node.probe.starts.get(taskIdOf(1))).toBe(1);
+  });
+
+  it("T3: grants that come in one message are not stored beyond the bound", async () => {
+    await using node = await startNode({ maxTasks: 1 });
+    const hub = await node.hub.connection(1);
+    for (let index = 1; index <= MAX_STORED_GRANTS + 3; index += 1) hub.dispatch({ index });
+    await waitUntil(() => hub.said("declined").length === 2, "the ones that are too many");
+    expect(hub.said("accepted")).toHaveLength(MAX_STORED_GRANTS);
+  });
+
+  it("T8: an end that could not be written is not said", async () => {
+    const state = createMemoryState();
+    await using node = await startNode({ state });
+    const hub = await node.hub.connection(1);
+    hub.dispatch({ index: 1 });
+    await hub.heard("started", 1);
+    await state.close();
+    node.probe.runs.get(taskIdOf(1))!.exit(0);
+    await settle();
+    expect(hub.said("response", 1)).toEqual([]);
   });
 
   it("E5: an attempt below the known one is not acted on", async () => {

@@ -41,6 +41,44 @@ describe("a skill that is a function", () => {
     });
   });
 
+  it("E1: progress that is no JSON is the skill's own error, and what it writes still arrives", async () => {
+    const skill = anything.implement(async ({ output, progress }) => {
+      expect(() => progress(1n)).toThrow(TypeError);
+      progress({ done: 1 });
+      await output.stdout("after");
+      return 1;
+    });
+    await using node = await startNode({ skills: [skill] });
+    const hub = await node.hub.connection(1);
+    hub.dispatch({ index: 1, skill: "anything" });
+    expect(await hub.heard("response", 1)).toMatchObject({ outcome: Outcome.SUCCEEDED, lastLogSeq: 2n });
+    await waitUntil(() => node.hub.output(1).text === "after", "the output");
+  });
+
+  it("X4: progress counts towards the limit of the output", async () => {
+    const skill = anything.implement(async ({ output, progress }) => {
+      for (let step = 0; step < 100; step += 1) progress({ step });
+      await output.stdout("");
+      return 1;
+    });
+    await using node = await startNode({ skills: [skill] });
+    const hub = await node.hub.connection(1);
+    hub.dispatch({ index: 1, skill: "anything", outputBytes: 30 });
+    expect((await hub.heard("response", 1)).lastLogSeq).toBeLessThan(4n);
+  });
+
+  it.each([
+    ["a result that is no JSON", async () => 1n],
+    ["a thrown value that cannot be a text", () => Promise.reject(Object.create(null))],
+  ])("E1: %s fails the task and gives its slot back", async (_name, run) => {
+    await using node = await startNode({ skills: [anything.implement(run)], maxTasks: 1 });
+    const hub = await node.hub.connection(1);
+    hub.dispatch({ index: 1, skill: "anything" });
+    expect(await hub.heard("response", 1)).toMatchObject({ outcome: Outcome.FAILED, errorCode: "INTERNAL" });
+    hub.dispatch({ index: 2, skill: "anything" });
+    await hub.heard("response", 2);
+  });
+
   it("E3: one that ignores its signal is ended without it after the grace", async () => {
     const skill = anything.implement(() => new Promise<never>(() => {}));
     await using node = await startNode({ skills: [skill] });

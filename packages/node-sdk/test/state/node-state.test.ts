@@ -66,6 +66,24 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
+describe("a state on a full disk", () => {
+  it("T8: a change that finds no room rejects with STORAGE_FULL, and its neighbours are kept", async () => {
+    await using state = openDisposable();
+    const full = state.commit(() => {
+      throw Object.assign(new Error("database or disk is full"), { code: "SQLITE_FULL" });
+    });
+    const kept = state.commit((transaction) => transaction.put(record("b")));
+    await expect(full).rejects.toMatchObject({ code: "STORAGE_FULL" });
+    await kept;
+    expect(await state.listOpen()).toHaveLength(1);
+  });
+
+  function openDisposable(): NodeState & AsyncDisposable {
+    const state = openSqliteState(join(temporaryDirectory(), "node.db"));
+    return { ...state, [Symbol.asyncDispose]: () => state.close() };
+  }
+});
+
 describe.each(KINDS)("a node's state ($name)", ({ open }) => {
   it("T8: what was committed is there for the next process, bytes included", async () => {
     const { state, reopen } = open();

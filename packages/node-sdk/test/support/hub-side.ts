@@ -32,7 +32,7 @@ export const SESSION_ID = "ses_01HZZZZZZZZZZZZZZZZZZZZZZZ";
 
 /** The id of a test's task: `taskIdOf(1)`. */
 export function taskIdOf(index: number): string {
-  return `task_01HZZZZZZZZZZZZZZZZZZZZ${String(index).padStart(3, "0")}`;
+  return `task_01HZZZZZZZZZZZZZZZZZZZ${String(index).padStart(4, "0")}`;
 }
 
 type NodeBody = NodeTaskFrame["body"];

@@ -22,8 +22,8 @@ export interface EventReaderOptions {
 }
 
 /**
- * Replays the events after `afterSeq`, then follows; ends after the final state, at once when that was before `afterSeq`,
- * or when `signal` aborts.
+ * Replays the events after `afterSeq`, then follows; ends when the task has ended and every event was given, at once when
+ * there is none after `afterSeq`, or when `signal` aborts.
  *
  * @throws CortexError `NOT_FOUND` when the task is deleted meanwhile.
  */
@@ -55,20 +55,12 @@ export async function* readTaskEvents(
       },
       cursorOf: (event) => event.seq,
       subscribe: (listener) => wake.listen(`task:${taskId}`, listener),
-      isLast: isFinalState,
       signal: over.signal,
     });
     for await (const batch of batches) yield await load(files, taskId, batch);
   } finally {
     from.signal?.removeEventListener("abort", end);
   }
-}
-
-/** Whether the event is a final state; an indeterminate task may still be resolved, by a later event. */
-export function isFinalState(event: { readonly kind: string; readonly data: unknown }): boolean {
-  if (event.kind !== "state" || typeof event.data !== "object" || event.data === null || !("state" in event.data))
-    return false;
-  return isFinal(event.data.state as Parameters<typeof isFinal>[0]);
 }
 
 function limitBytes(events: readonly TaskEvent[]): readonly TaskEvent[] {

@@ -117,18 +117,17 @@ describe("heartbeats", () => {
 });
 
 describe("a node that comes back", () => {
-  it("T8: goes on with what it runs; its attempt is not sent again", async () => {
+  it.each([
+    ["runs", HeldState.RUNNING, "running"],
+    ["has stored", HeldState.STORED, "leased"],
+  ] as const)("T8: goes on with what it %s; its attempt is not sent again", async (_what, held, state) => {
     const first = await mesh.connect(nodeId);
     const taskId = await leasedTask();
     first.tasks.close();
     await until(async () => (await mesh.task(taskId)).disconnected);
     const again = await mesh.dial(nodeId);
-    await again.hello([{ taskId, attempt: 1, state: HeldState.RUNNING }]);
-    expect(await mesh.reaches(taskId, "running")).toMatchObject({
-      epoch: again.epoch,
-      disconnected: false,
-      attempt: 1,
-    });
+    await again.hello([{ taskId, attempt: 1, state: held }]);
+    expect(await mesh.reaches(taskId, state)).toMatchObject({ epoch: again.epoch, disconnected: false, attempt: 1 });
     await turns();
     expect(again.grants()).toEqual([]);
     again.ended({ taskId, attempt: 1 });
@@ -170,7 +169,7 @@ describe("a node that comes back", () => {
     const again = await mesh.dial(nodeId);
     const unknown = "task_01J00000000000000000000009";
     await again.hello([
-      { taskId: wanted, attempt: 2, state: HeldState.RUNNING },
+      { taskId: wanted, attempt: 2, state: HeldState.STORED },
       { taskId: ended, attempt: 2, state: HeldState.STORED },
       { taskId: unknown, attempt: 1, state: HeldState.RUNNING },
       { taskId: wanted, attempt: 1, state: HeldState.RUNNING },

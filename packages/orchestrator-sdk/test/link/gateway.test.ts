@@ -138,6 +138,80 @@ describe("the beginning of a connection", () => {
   });
 });
 
+/** Holds the next list of tasks back, as a slow database would. */
+function holdNextList(): { readonly reached: Promise<void>; open(): void } {
+  const { tasks } = mesh.store;
+  const list = tasks.list.bind(tasks);
+  let open = (): void => undefined;
+  let reach = (): void => undefined;
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve;
+  });
+  const held: typeof list = async (...asked) => {
+    Object.assign(tasks, { list });
+    const page = await list(...asked);
+    reach();
+    await gate;
+    return page;
+  };
+  Object.assign(tasks, { list: held });
+  return { reached, open };
+}
+
+describe("a slow database", () => {
+  const runTask = async () => {
+    const node = await mesh.connect(nodeId);
+    const taskId = await mesh.submit(sessionId);
+    await mesh.reaches(taskId, "leased");
+    node.started({ taskId, attempt: 1 });
+    await mesh.reaches(taskId, "running");
+    return { node, taskId };
+  };
+
+  it("T6: a connection that ended while its hello was handled adopts nothing and is not online", async () => {
+    const { taskId } = await runTask();
+    const node = await mesh.dial(nodeId);
+    const slow = holdNextList();
+    node.say({ case: "hello", value: { held: [{ taskId, attempt: 1, state: 2 }] } });
+    await slow.reached;
+    node.tasks.close(new CortexError("UNAVAILABLE", "cut"));
+    await until(async () => (await feedKinds()).at(-1) === "node.offline");
+    slow.open();
+    await turns();
+    expect(await mesh.task(taskId)).toMatchObject({ disconnected: true });
+    expect((await feedKinds()).at(-1)).toBe("node.offline");
+  });
+
+  it("H4: a hello whose epoch is over by then adopts nothing", async () => {
+    const { taskId } = await runTask();
+    const node = await mesh.dial(nodeId);
+    const slow = holdNextList();
+    node.say({ case: "hello", value: { held: [{ taskId, attempt: 1, state: 2 }] } });
+    await slow.reached;
+    await mesh.raiseEpoch(nodeId);
+    slow.open();
+    await until(() => node.tasksClosed !== undefined);
+    expect((await mesh.task(taskId)).epoch).toBeLessThan(node.epoch);
+  });
+
+  it("T6: the end of a connection that is recorded late does not hide the next one", async () => {
+    const { node, taskId } = await runTask();
+    const slow = holdNextList();
+    node.tasks.close();
+    await slow.reached;
+    const again = await mesh.dial(nodeId);
+    await again.hello([{ taskId, attempt: 1, state: 2 }]);
+    await until(async () => (await feedKinds()).filter((kind) => kind === "node.online").length === 2);
+    slow.open();
+    await turns();
+    expect((await feedKinds()).at(-1)).toBe("node.online");
+    expect(await mesh.task(taskId)).toMatchObject({ epoch: again.epoch, disconnected: false });
+  });
+});
+
 describe("two connections of one node", () => {
   it("T2: the newer one supersedes the older one, which hears why and says nothing more that counts", async () => {
     const old = await mesh.connect(nodeId);

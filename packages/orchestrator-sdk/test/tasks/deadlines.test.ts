@@ -79,6 +79,20 @@ describe("a task whose node is silent", () => {
     expect(await mesh.task(taskId)).toMatchObject({ state: "running", disconnected: false });
   });
 
+  it("E5: has the whole window again after each return", async () => {
+    const { taskId } = await loseNode();
+    await mesh.clock.advance(WINDOW_MS - 1_000);
+    const again = await mesh.dial(nodeId);
+    await again.hello([{ taskId, attempt: 1, state: 2 }]);
+    await until(async () => !(await mesh.task(taskId)).disconnected);
+    again.tasks.close();
+    await until(async () => (await mesh.task(taskId)).disconnected);
+    await mesh.clock.advance(WINDOW_MS - 1);
+    expect((await mesh.task(taskId)).state).toBe("running");
+    await mesh.clock.advance(1);
+    await mesh.reaches(taskId, "indeterminate");
+  });
+
   it("T8: is kept when its node comes back in the moment the deadline fires", async () => {
     const { taskId } = await loseNode();
     await mesh.clock.advance(WINDOW_MS - 1);

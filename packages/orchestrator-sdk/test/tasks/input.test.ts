@@ -1,5 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
+import { systemScope } from "../../src/access/scope.js";
+import { createInputRelay } from "../../src/tasks/input.js";
+import { createLocalWake } from "../../src/wake/local.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -69,6 +72,36 @@ describe("input of a task", () => {
     ack(0, true);
     node.ended({ taskId, attempt: 1 });
     expect(await written).toEqual({ acceptedBytes: 0 });
+  });
+
+  it("E8: what the process took counts, whatever is known of the task by then", async () => {
+    await run();
+    const relay = createInputRelay({
+      connections: mesh.parts.connections,
+      wake: createLocalWake(),
+      async current(id) {
+        await turns();
+        return mesh.store.tasks.get(systemScope, id);
+      },
+    });
+    const written = relay.write(await mesh.task(taskId), { data: chunks(), eof: true });
+    await until(() => pieces().length === 1);
+    node.ended({ taskId, attempt: 1 });
+    await mesh.reaches(taskId, "succeeded");
+    relay.acked({ taskId, attempt: 1, nodeId }, { offset: 0, isClosed: true });
+    expect(await written).toBe(0);
+  });
+
+  it("E8: waits on while the task is given to another node before it runs", async () => {
+    const written = write("abc");
+    await turns();
+    node.declined({ taskId, attempt: 1 }, false);
+    await until(async () => (await mesh.task(taskId)).attempt === 2);
+    await run(node, 2);
+    await until(() => pieces().length === 1);
+    expect(pieces()[0]).toMatchObject({ attempt: 2, offset: 0n, data: "abc" });
+    node.say({ case: "inputAck", value: { taskId, attempt: 2, offset: 3n, closed: false } });
+    expect(await written).toEqual({ acceptedBytes: 3 });
   });
 
   it("E8: writers take turns, and each byte goes out once", async () => {

@@ -87,6 +87,8 @@ describe("reading events", () => {
     expect(all.at(-1)).toMatchObject({ data: { state: "indeterminate" } });
     await mesh.services.tasks.resolve(alice, taskId, "failed");
     expect(await collect(all.at(-1)?.seq ?? 0)).toMatchObject([{ data: { state: "failed" } }]);
+    // Who comes later hears both, the newest last.
+    expect((await collect(0)).at(-1)).toMatchObject({ data: { state: "failed" } });
   });
 
   it("H8: a reader ends when its caller leaves, and stops listening", async () => {

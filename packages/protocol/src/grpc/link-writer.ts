@@ -2,8 +2,9 @@
  * The outgoing half of a link: batches frames, writes them, and knows what has not been taken yet.
  *
  * (W1) Frames queued in one turn of the event loop leave as one message, sooner when `flushBytes` are queued. While
- *      the stream is busy, batches grow instead of multiplying. `setImmediate` runs after what the turn reads, so the
- *      answers to one packet leave as one message; a microtask would cut one at each await, and is no faster.
+ *      the stream is busy, batches grow instead of multiplying. A turn ends when its microtasks have run, so an await
+ *      between two frames does not part them; `setImmediate` would cost another round of the event loop, since HTTP/2
+ *      writes in one of its own: 4 us a message.
  * (W2) At most `MAX_IN_FLIGHT_MESSAGES` are in the stream, counted by its write callbacks. Nothing ever waits for
  *      `drain`, which does not come after a lost connection.
  * (W3) After `stop` nothing is buffered, nothing is written and nobody waits.
@@ -72,7 +73,7 @@ export function createLinkWriter(limits: LinkLimits, writeBatch: WriteBatch): Li
       if (outbox.sizeBytes >= limits.flushBytes) write(true);
       if (isFlushScheduled) return;
       isFlushScheduled = true;
-      setImmediate(() => {
+      atEndOfTurn(() => {
         isFlushScheduled = false;
         write(false);
       });
@@ -95,4 +96,9 @@ export function createLinkWriter(limits: LinkLimits, writeBatch: WriteBatch): Li
       wakeWaiters();
     },
   };
+}
+
+/** Runs after the microtasks of this turn, also when it is called from one of them. */
+function atEndOfTurn(run: () => void): void {
+  queueMicrotask(() => process.nextTick(run));
 }

@@ -7,7 +7,7 @@
 // Rules that hold for every message:
 // - Unknown fields are ignored, except inside a signed payload, where they make the grant invalid.
 // - Times are milliseconds since the Unix epoch on the sender's clock; they are data and never order anything.
-// - Every stream message carries `repeated … frames = 1`, so that small frames travel in one batch.
+// - Every stream message carries `repeated … frames = 1`, so that small frames travel in one batch of at most 16,384.
 // - Hashes are raw SHA-256 (32 bytes); keys and signatures are raw Ed25519 (32 and 64 bytes).
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
