@@ -123,6 +123,12 @@ describe("a node and a hub", () => {
     expect(await ended(taskId)).toMatchObject({ state: "cancelled", cause: "killed", output: { complete: true } });
   });
 
+  it("E2: a command reaches its own output by name", async () => {
+    const sessionId = await startSession();
+    const taskId = await dispatch(sessionId, "echo a > /dev/stdout; echo b | tee /dev/stderr > /dev/null");
+    expect(await ended(taskId)).toMatchObject({ state: "succeeded", output: { stdoutBytes: 2, stderrBytes: 2 } });
+  });
+
   it("X1: what level none cannot enforce is rejected by name, and what the node enforces itself is taken", async () => {
     const sessionId = await startSession();
     const refused = await dispatch(sessionId, "true", {

@@ -19,6 +19,7 @@ import type { CortexNode, NodeEmitter, NodeOptions, RunOptions } from "./node/no
 import { createSpool, type Spool } from "./runner/spool.js";
 import { createNoneDriver } from "./sandbox/drivers/none.js";
 import { cleanPath } from "./sandbox/environment.js";
+import { createPipePool, type PipePool } from "./sandbox/pipe-pool.js";
 import { sweepMarked } from "./sandbox/process-tree.js";
 import { echo } from "./skills/echo.js";
 import { shell } from "./skills/shell.js";
@@ -65,6 +66,7 @@ interface RunningNode {
   identity: NodeIdentity | undefined;
   core: NodeCore | undefined;
   spool: Spool | undefined;
+  pipes: PipePool | undefined;
   starting: Promise<void> | undefined;
   closed: Promise<void> | undefined;
   ending: Promise<void> | undefined;
@@ -80,6 +82,7 @@ function assembleNode(base: NodeBase): CortexNode {
     identity: base.identity,
     core: undefined,
     spool: undefined,
+    pipes: undefined,
     starting: undefined,
     closed: undefined,
     ending: undefined,
@@ -113,7 +116,8 @@ async function start(state: RunningNode, closeNode: () => Promise<void>): Promis
   const placed = { ...identity, workspaceRoot: resolve(base.options.workspaceRoot ?? identity.workspaceRoot) };
   state.spool = createSpool({ directory: base.directory.spoolPath, clock: base.clock });
   const events = toEvents(emitter, placed, (graceMs) => void drainThenClose(drain(state, { graceMs }), closeNode));
-  const core = openCore({ ...base, identity: placed }, state.spool, events);
+  state.pipes = createPipePool(base.directory.path);
+  const core = openCore({ ...base, identity: placed }, { spool: state.spool, pipes: state.pipes, events });
   state.core = core;
   await core.start();
   // Whoever closes the node hears how its end went; without a close nobody asks.
@@ -143,6 +147,7 @@ function endOnce(state: RunningNode, error: CortexError | undefined): Promise<vo
 /** Gives everything back when the core is over. */
 async function end(state: RunningNode, error: CortexError | undefined): Promise<void> {
   await state.core?.close();
+  state.pipes?.close();
   try {
     await state.spool?.close();
   } catch {
@@ -205,8 +210,7 @@ async function run(node: CortexNode, { invite, signal }: RunOptions): Promise<vo
 
 function openCore(
   base: NodeBase & { readonly identity: NodeIdentity },
-  spool: Spool,
-  events: NodeCoreEvents,
+  { spool, pipes, events }: { readonly spool: Spool; readonly pipes: PipePool; readonly events: NodeCoreEvents },
 ): NodeCore {
   const { options, directory, identity, clock } = base;
   const { workspaceRoot, nodeId } = identity;
@@ -224,7 +228,7 @@ function openCore(
     state: directory.state,
     spool,
     skills: options.skills ?? [shell(), echo()],
-    drivers: new Map([["none", createNoneDriver({ nodeId, clock })]]),
+    drivers: new Map([["none", createNoneDriver({ nodeId, clock, pipes })]]),
     dial,
     clock,
     random: Math.random,

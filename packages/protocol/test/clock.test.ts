@@ -4,7 +4,7 @@ import { systemClock } from "../src/clock.js";
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-it("K1: a timer of more than 24 days waits that long, and can be cancelled on the way", async () => {
+it("T4: a timer of more than 24 days waits that long, and can be cancelled on the way", async () => {
   const delayMs = 2 ** 31 + 1_000;
   const calls: string[] = [];
   systemClock.setTimer(() => calls.push("kept"), delayMs);

@@ -7,6 +7,7 @@
  */
 import { type Clock, isCortexError, MAX_OUTPUT_CHUNK_BYTES, type Timer } from "@cortex-mesh/protocol";
 import { LogKind } from "@cortex-mesh/protocol/gen";
+import type { LogGap, SegmentLog } from "@cortex-mesh/protocol/log";
 import type { AttemptKey } from "../inbox/inbox.js";
 import type { OutputStream } from "../skills/node-skill.js";
 import type { Spool, SpooledLog } from "./spool.js";
@@ -55,8 +56,7 @@ export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
   let waiting: Timer | undefined;
   let spooled: Promise<SpooledLog> | undefined;
   let [keptBytes, lostBytes, lostPieces] = [0, 0, 0];
-  let isOverLimit = false;
-  let hasFailed = false;
+  let [isOverLimit, hasFailed] = [false, false];
 
   const lose = (sizeBytes: number): void => {
     lostBytes += sizeBytes;
@@ -100,26 +100,28 @@ export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
     async progress(json) {
       options.onActivity();
       // A part of a value is of no use to a reader, so that it is kept whole or not at all.
-      if (json.byteLength > MAX_OUTPUT_CHUNK_BYTES || isOverLimit || hasFailed) return;
-      if (json.byteLength > limitBytes - keptBytes) return;
+      const roomBytes = Math.min(MAX_OUTPUT_CHUNK_BYTES, limitBytes - keptBytes);
+      if (json.byteLength > roomBytes || isOverLimit || hasFailed) return;
       keptBytes += json.byteLength;
       await append(RECORD_KINDS.progress, json);
     },
-    limitWaiting() {
-      waiting ??= clock.setTimer(() => patience.abort(), LAST_OUTPUT_WAIT_MS);
-    },
+    limitWaiting: () => void (waiting ??= clock.setTimer(() => patience.abort(), LAST_OUTPUT_WAIT_MS)),
     async finish() {
       waiting?.cancel();
       // What a function that did not stop still writes comes too late.
       patience.abort();
       if (spooled === undefined && lostBytes === 0) return 0;
       const { log } = await (spooled ?? spool.open(key));
-      if (lostBytes > 0 && !hasFailed) log.appendGap({ lostBytes, lostRecords: lostPieces });
-      if (hasFailed) return log.durableSeq;
-      await flushWithRetry(() => log.flush(), clock);
-      return log.nextSeq - 1;
+      return hasFailed ? log.durableSeq : await seal(log, { lostBytes, lostRecords: lostPieces }, clock);
     },
   };
+}
+
+/** Says what was lost and makes all of it durable; gives the number of the last record. */
+async function seal(log: SegmentLog, lost: LogGap, clock: Clock): Promise<number> {
+  if (lost.lostBytes > 0) log.appendGap(lost);
+  await flushWithRetry(() => log.flush(), clock);
+  return log.nextSeq - 1;
 }
 
 /** A full disk loses nothing; it is waited out. */

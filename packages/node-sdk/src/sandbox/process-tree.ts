@@ -84,8 +84,11 @@ function createSweptTree(options: Required<ProcessTreeOptions> & { readonly root
   let isRootGone = false;
   const pass = createTreePass(options, () => isRootGone);
   // The first group goes first: a parent that saw its child end before could end in an order of its own, or start another.
+  // It is looked around before, since a child that left session and environment is known by its living parent alone.
   const signalRoot = (signal: NodeJS.Signals): void => {
-    if (!isRootGone) trySignal(-options.rootPid, signal);
+    if (isRootGone) return;
+    pass(() => {});
+    trySignal(-options.rootPid, signal);
   };
   return {
     hasMembers: () => pass(() => {}).members.length > 0,

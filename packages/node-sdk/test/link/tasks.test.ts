@@ -52,7 +52,7 @@ describe("a task on a node", () => {
     expect(node.probe.starts.get(taskIdOf(1))).toBe(1);
   });
 
-  it("T3: grants that come in one message are not stored beyond the bound", async () => {
+  it("T7: grants that come in one message are not stored beyond the bound", async () => {
     await using node = await startNode({ maxTasks: 1 });
     const hub = await node.hub.connection(1);
     for (let index = 1; index <= MAX_STORED_GRANTS + 3; index += 1) hub.dispatch({ index });

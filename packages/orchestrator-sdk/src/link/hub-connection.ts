@@ -155,10 +155,7 @@ function createStreams(epoch: number): Streams {
   let tasks: Link | undefined;
   let isHandling = false;
   let isClosed = false;
-  let settleClosed: (reason: CortexError) => void = () => undefined;
-  const closed = new Promise<CortexError>((resolve) => {
-    settleClosed = resolve;
-  });
+  const end = createEnd();
   const send = (body: HubFrameBody): void => {
     if (!isClosed && tasks !== undefined) numbers.send(tasks, body);
   };
@@ -168,7 +165,7 @@ function createStreams(epoch: number): Streams {
     if (isSuperseded) send({ case: "superseded", value: { epoch: BigInt(epoch) } });
     isClosed = true;
     endStreams({ tasks, links, reason, isOrderly: isOrderly || isSuperseded });
-    settleClosed(reason);
+    end.settle(reason);
   };
   const attachLink = (link: Link, kind: "health" | "data"): void => {
     if (isClosed) return link.close(new CortexError("UNAVAILABLE", "the connection is closed"));
@@ -176,7 +173,7 @@ function createStreams(epoch: number): Streams {
     void link.closed.then(() => links.delete(link));
   };
   return {
-    closed,
+    closed: end.closed,
     send,
     close,
     attachLink,
@@ -210,6 +207,14 @@ function createStreams(epoch: number): Streams {
       return isClosed;
     },
   };
+}
+
+function createEnd(): { readonly closed: Promise<CortexError>; settle(reason: CortexError): void } {
+  let settle: (reason: CortexError) => void = () => undefined;
+  const closed = new Promise<CortexError>((resolve) => {
+    settle = resolve;
+  });
+  return { closed, settle };
 }
 
 /** Ends data at once. An orderly end lets the control stream say what is queued, and health waits for it (C4). */

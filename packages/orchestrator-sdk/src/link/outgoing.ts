@@ -50,14 +50,8 @@ export function createOutgoing(connection: HubConnection, options: OutgoingOptio
     const session = await store.sessions.get(systemScope, noted.sessionId);
     // Read last: what was noted may be over by now.
     const task = await store.tasks.get(systemScope, taskId);
-    if (
-      request === undefined ||
-      task === undefined ||
-      !isMine(task) ||
-      task.attempt !== attempt ||
-      task.state !== "leased"
-    )
-      return;
+    const isDue = task?.attempt === attempt && task.state === "leased" && isMine(task);
+    if (request === undefined || !isDue) return;
     try {
       connection.send({ case: "grant", value: grants.task(task, request, session) });
     } catch (error) {

@@ -96,9 +96,12 @@ export function createOutputReceiver(options: OutputReceiverOptions): OutputRece
   };
 }
 
+/** A sink as soon as the store said that the attempt may report. */
+type Opening = Promise<OutputSink | undefined>;
+
 interface Sinks {
   /** The sink of an attempt; nothing when the attempt is not the node's to report about. */
-  get(source: OutputSource): Promise<OutputSink | undefined>;
+  get(source: OutputSource): Opening;
   drop(taskId: TaskId): void;
 }
 
@@ -110,7 +113,7 @@ interface SinksOptions extends OutputReceiverOptions {
 
 function createSinks(options: SinksOptions): Sinks {
   const { store, files, waiters, own, onError } = options;
-  const sinks = new Map<TaskId, Map<string, Promise<OutputSink | undefined>>>();
+  const sinks = new Map<TaskId, Map<string, Opening>>();
   /** The one sink of a task that may write. */
   const writers = new Map<TaskId, OutputSink>();
 
@@ -137,10 +140,7 @@ function createSinks(options: SinksOptions): Sinks {
     writers.set(taskId, sink);
     return sink;
   };
-  const dropAll = async (
-    taskId: TaskId,
-    opened: ReadonlyMap<string, Promise<OutputSink | undefined>>,
-  ): Promise<void> => {
+  const dropAll = async (taskId: TaskId, opened: ReadonlyMap<string, Opening>): Promise<void> => {
     for (const [key, opening] of opened) {
       // One that could not be opened has nothing to let go of.
       const sink = await opening.catch(() => undefined);
@@ -154,7 +154,7 @@ function createSinks(options: SinksOptions): Sinks {
 
   return {
     get(source) {
-      const ofTask = sinks.get(source.taskId) ?? new Map<string, Promise<OutputSink | undefined>>();
+      const ofTask = sinks.get(source.taskId) ?? new Map<string, Opening>();
       const key = keyOf(source);
       const present = ofTask.get(key);
       if (present !== undefined) return present;

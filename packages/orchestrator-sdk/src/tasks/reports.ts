@@ -51,27 +51,23 @@ export interface TaskReportsOptions {
 /** Thrown inside a transaction to leave it without a change. */
 class ForeignReport extends CortexError {}
 
+/** Only the connection that holds the attempt may report about it. */
+async function assertHolder(source: ReportSource, { nodeId, epoch, state }: TaskRecord): Promise<void> {
+  // A lost attempt was not adopted by a newer connection of its node; its result may still come over that one.
+  const isHolder = epoch === source.epoch || (state === "indeterminate" && epoch < source.epoch);
+  if (nodeId === source.nodeId && isHolder) return;
+  throw new ForeignReport("SUPERSEDED", `the attempt belongs to ${nodeId ?? "no node"}, epoch ${epoch}`);
+}
+
 /** Makes the taker of reports. */
 export function createTaskReports(options: TaskReportsOptions): TaskReports {
   const { store, writer, output } = options;
 
-  const fence =
-    (source: ReportSource) =>
-    async (task: TaskRecord): Promise<void> => {
-      // A lost attempt was not adopted by a newer connection of its node; its result may still come over that one.
-      const isHolder = task.epoch === source.epoch || (task.state === "indeterminate" && task.epoch < source.epoch);
-      if (task.nodeId !== source.nodeId || !isHolder) {
-        throw new ForeignReport(
-          "SUPERSEDED",
-          `the attempt belongs to ${task.nodeId ?? "no node"}, epoch ${task.epoch}`,
-        );
-      }
-    };
   /** Applies a report; false when it was not the reporter's to make. */
   const apply = async (source: ReportSource, event: TaskInputEvent, also?: ApplyExtra["also"]): Promise<boolean> => {
     try {
       const written = await writer.apply(source.taskId, event, {
-        check: fence(source),
+        check: (task) => assertHolder(source, task),
         ...(also === undefined ? {} : { also }),
       });
       if (written?.outcome.kind === "refused") options.onLateReport(source, written.outcome.reason);

@@ -42,6 +42,20 @@ describe("a cancel", () => {
     expect(await running.exited).toMatchObject({ signal: "SIGTERM", survivorCount: 0 });
   });
 
+  it.each([{}, { graceMs: 0 }])(
+    "E3: kills a child that only its parent tells of, however late it is looked at: %o",
+    async (options) => {
+      // The younger ones are looked at first; meanwhile the parent ends.
+      const many = "for _ in $(seq 80); do sleep 300 & done; echo 1; wait";
+      const running = await startProcess(`setsid env -i sh -c 'echo $$; exec sleep 300' & ${many}`);
+      running.stdout.on("data", () => {});
+      const pids = (await readNumbers(running.stdout, 2)).filter((pid) => pid > 1);
+      expect(pids.every(isAlive)).toBe(true);
+      await running.terminate(options);
+      expect(pids.filter(isAlive)).toEqual([]);
+    },
+  );
+
   it("E3: gives a process its grace to end by itself, and its exit code counts", async () => {
     const running = await startProcess("trap 'echo 2; exit 7' TERM; echo 1; while :; do sleep 0.01; done");
     await readNumbers(running.stdout, 1);
