@@ -25,8 +25,9 @@ const LINE = /^\d+\s+[\d.]+ (\w+)\((.*)$/;
 export function readTrace(trace: string, grpcPort: string): SystemCall[] {
   const calls: SystemCall[] = [];
   const open = new Map<string, string>();
-  for (const text of trace.split("\n")) {
-    const line = joinUnfinished(open, text);
+  const lines = trace.split("\n");
+  for (const [index, text] of lines.entries()) {
+    const line = joinUnfinished(open, withResult(lines, index));
     const [, name, rest] = (line === undefined ? null : LINE.exec(line)) ?? [];
     if (line === undefined || name === undefined || rest === undefined) continue;
     const kind = kindOf(name, rest, grpcPort);
@@ -35,6 +36,16 @@ export function readTrace(trace: string, grpcPort: string): SystemCall[] {
     if (kind !== undefined) calls.push({ kind, socket, bytes, line: line.slice(0, 300) });
   }
   return calls;
+}
+
+/** A write that another thread interrupts counts from its beginning, with the size that is told at its end. */
+function withResult(lines: readonly string[], index: number): string {
+  const line = lines[index] ?? "";
+  const begun = /^(\d+)\s+[\d.]+ (?:write|writev|sendmsg)\(.*<unfinished \.\.\.>$/.exec(line);
+  if (begun === null) return line;
+  const end = lines.slice(index + 1).find((later) => later.startsWith(`${begun[1]} `) && later.includes(" resumed>"));
+  const count = /= (\d+)\s*$/.exec(end ?? "")?.[1] ?? "0";
+  return line.replace(/\s*<unfinished \.\.\.>$/, ` = ${count}`);
 }
 
 /** strace splits a call that another thread interrupts: a sync counts from its end, everything else from its beginning. */
