@@ -117,7 +117,7 @@ async function start(state: RunningNode, closeNode: () => Promise<void>): Promis
   state.spool = createSpool({ directory: base.directory.spoolPath, clock: base.clock });
   const events = toEvents(emitter, placed, (graceMs) => void drainThenClose(drain(state, { graceMs }), closeNode));
   state.pipes = createPipePool(base.directory.path);
-  const core = openCore({ ...base, identity: placed }, { spool: state.spool, pipes: state.pipes, events });
+  const core = await openCore({ ...base, identity: placed }, { spool: state.spool, pipes: state.pipes, events });
   state.core = core;
   await core.start();
   // Whoever closes the node hears how its end went; without a close nobody asks.
@@ -208,16 +208,17 @@ async function run(node: CortexNode, { invite, signal }: RunOptions): Promise<vo
   }
 }
 
-function openCore(
+async function openCore(
   base: NodeBase & { readonly identity: NodeIdentity },
   { spool, pipes, events }: { readonly spool: Spool; readonly pipes: PipePool; readonly events: NodeCoreEvents },
-): NodeCore {
+): Promise<NodeCore> {
   const { options, directory, identity, clock } = base;
   const { workspaceRoot, nodeId } = identity;
   mkdirSync(workspaceRoot, { recursive: true, mode: 0o700 });
   const env = { PATH: cleanPath(process.env["PATH"] ?? "") };
   const capabilities = createCapabilitySource({ workspaceRoot, env, sandboxes: ["none"], clock });
-  void capabilities.refresh().catch(() => {
+  // Tasks are routed by what is found, so it is told with the first registration; looking is bounded to a few seconds.
+  await capabilities.refresh().catch(() => {
     // What could not be found out is left out; the base is known.
   });
   const meter = createHealthMeter({ workspaceRoot, clock });

@@ -21,6 +21,7 @@ import { createTaskService } from "./tasks/create-task-service.js";
 import { createDeadlines, type DeadlineOptions, type Deadlines } from "./tasks/deadlines.js";
 import { createInputRelay, type InputRelay } from "./tasks/input.js";
 import { listUnfinished } from "./tasks/list-tasks.js";
+import { loseAttemptsOf } from "./tasks/lose-all.js";
 import { isFinal } from "./tasks/machine.js";
 import { createOutputReceiver, type OutputReceiver } from "./tasks/output.js";
 import type { OutputFiles } from "./tasks/output-files.js";
@@ -171,7 +172,13 @@ function createServices(options: HubPartsOptions, base: Base, taskParts: TaskPar
     clock,
     feed: createFeedService({ store, wake }),
     invites: createInvites({ store, authority, clock, ids, endpoint }),
-    nodes: createNodeDirectory({ store, connections, wake, clock }),
+    nodes: createNodeDirectory({
+      store,
+      connections,
+      wake,
+      clock,
+      onRevoked: (nodeId) => loseAttemptsOf({ store, writer }, nodeId),
+    }),
     sessions: withTaskRemoval(sessions, { store, writer, files, onError }),
     tasks: createTaskService({ ...base, ...taskParts, store, files, ids, clock }),
   };
@@ -194,7 +201,10 @@ async function takeUp(parts: {
   const takeUpOne = async (task: TaskRecord): Promise<void> => {
     const request = await store.tasks.request(systemScope, task.taskId);
     deadlines.watch(task, request?.queueTimeoutMs);
-    if (task.state !== "queued" && !task.disconnected) await writer.apply(task.taskId, { type: "disconnect" });
+    if (task.state === "queued" || task.nodeId === undefined) return;
+    const node = await store.nodes.get(systemScope, task.nodeId);
+    if (node?.revokedAtMs !== undefined) await loseAttemptsOf({ store, writer }, task.nodeId);
+    else if (!task.disconnected) await writer.apply(task.taskId, { type: "disconnect" });
   };
   let batch: Promise<void>[] = [];
   for await (const task of listUnfinished(store)) {

@@ -52,7 +52,8 @@ export function createVirtualClock(options: VirtualClockOptions = {}): VirtualCl
   };
 
   return {
-    nowMs: () => wallOffsetMs + elapsedMs,
+    // A wall clock counts whole milliseconds.
+    nowMs: () => Math.floor(wallOffsetMs + elapsedMs),
     monotonicMs: () => elapsedMs,
     setTimer(run, delayMs) {
       order += 1;

@@ -7,8 +7,10 @@
 
 /** How long after a healthy link the short waits hold, in milliseconds. */
 export const FAST_PHASE_MS = 30_000;
-/** A link that held this long counts as healthy, in milliseconds: a hub that accepts and drops does not. */
+/** A link that held this long counts as healthy, in milliseconds. */
 export const HEALTHY_AFTER_MS = 5_000;
+/** Shorter links in a row that still get short waits: a hub that is restarted again and again, not one that accepts and drops. */
+export const MAX_SHORT_LINKS = 5;
 
 const FAST_FIRST_MS = 100;
 const FAST_FACTOR = 1.5;
@@ -22,10 +24,12 @@ export interface BackoffState {
   readonly healthyUntilMs: number | undefined;
   readonly fastTries: number;
   readonly slowTries: number;
+  /** Links in a row that were welcomed and did not hold. */
+  readonly shortLinks: number;
 }
 
 /** Before the first dial. */
-export const INITIAL_BACKOFF: BackoffState = { healthyUntilMs: undefined, fastTries: 0, slowTries: 0 };
+export const INITIAL_BACKOFF: BackoffState = { healthyUntilMs: undefined, fastTries: 0, slowTries: 0, shortLinks: 0 };
 
 /** What is known when a wait is to be chosen. */
 export interface BackoffNow {
@@ -48,8 +52,11 @@ export function nextDelay(
   return { delayMs: now.random * windowMs, state: { ...state, slowTries: state.slowTries + 1 } };
 }
 
-/** The state after a link ended that was open from `openedAtMs` to `endedAtMs`. */
+/** The state after a link ended that was welcomed at `openedAtMs` and over at `endedAtMs`. */
 export function afterLink(state: BackoffState, openedAtMs: number, endedAtMs: number): BackoffState {
-  if (endedAtMs - openedAtMs < HEALTHY_AFTER_MS) return state;
-  return { healthyUntilMs: endedAtMs, fastTries: 0, slowTries: 0 };
+  const fresh = { healthyUntilMs: endedAtMs, fastTries: 0, slowTries: 0 };
+  if (endedAtMs - openedAtMs >= HEALTHY_AFTER_MS) return { ...fresh, shortLinks: 0 };
+  if (state.shortLinks >= MAX_SHORT_LINKS) return { ...state, healthyUntilMs: undefined };
+  // Each one begins a little slower than the one before.
+  return { ...fresh, fastTries: state.shortLinks, shortLinks: state.shortLinks + 1 };
 }

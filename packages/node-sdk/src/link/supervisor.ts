@@ -3,7 +3,7 @@
  *
  * (V1) A fatal error ends it with that error; everything else is a reason to come back.
  * (V2) `close` ends it at any moment, also while it dials or waits, and nothing goes on behind it.
- * (V3) Only a link that held counts as healthy, so that a hub that accepts and drops is not dialled in a loop.
+ * (V3) Links that do not hold get short waits a few times only, so that a hub that accepts and drops is not dialled in a loop.
  */
 import { type Clock, type CortexError, type CortexErrorCode, toCortexError } from "@cortex-mesh/protocol";
 import { afterLink, type BackoffState, INITIAL_BACKOFF, nextDelay } from "./backoff.js";
@@ -109,7 +109,7 @@ function chooseWait(
   const nowMs = clock.monotonicMs();
   const state = last.openedAtMs === undefined ? before : afterLink(before, last.openedAtMs, nowMs);
   const askedMs = Math.min(last.reconnectAfterMs ?? 0, MAX_ASKED_WAIT_MS);
-  const isHealthy = state !== before;
+  const isHealthy = state.healthyUntilMs !== undefined && state.healthyUntilMs !== before.healthyUntilMs;
   // The short waits count from when the hub said it would be back. After a link that did not hold its word only makes
   // the wait longer (V3).
   if (isHealthy && askedMs > 0) return { delayMs: askedMs, state: { ...state, healthyUntilMs: nowMs + askedMs } };

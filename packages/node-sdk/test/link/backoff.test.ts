@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { afterLink, type BackoffState, INITIAL_BACKOFF, nextDelay } from "../../src/link/backoff.js";
+import { afterLink, type BackoffState, INITIAL_BACKOFF, MAX_SHORT_LINKS, nextDelay } from "../../src/link/backoff.js";
 import { judgeFrame } from "../../src/link/frame-order.js";
 import { isTailLost } from "../../src/link/tail-loss.js";
 
@@ -27,10 +27,24 @@ describe("waits between dials", () => {
     expect(windows(INITIAL_BACKOFF, 8, 0)).toEqual(slow);
   });
 
-  it("T4: a link that did not hold starts nothing anew", () => {
-    const state = { healthyUntilMs: undefined, fastTries: 0, slowTries: 5 };
-    expect(afterLink(state, 1_000, 5_999)).toBe(state);
-    expect(afterLink(state, 1_000, 6_000).slowTries).toBe(0);
+  it("T4: a few short links in a row get short waits too, each a little longer; then the long waits go on", () => {
+    let state: BackoffState = { ...INITIAL_BACKOFF, slowTries: 4 };
+    for (const firstMs of [100, 150, 225, 338, 506]) {
+      state = afterLink(state, 1_000, 1_500);
+      expect(windows(state, 1, 1_500)).toEqual([firstMs]);
+    }
+    expect(windows(afterLink(state, 1_000, 1_500), 2, 1_500)).toEqual([1_000, 2_000]);
+  });
+
+  it("T4: a link that held makes the short waits new", () => {
+    const state = { healthyUntilMs: undefined, fastTries: 0, slowTries: 5, shortLinks: MAX_SHORT_LINKS };
+    expect(afterLink(state, 1_000, 5_999)).toEqual(state);
+    expect(afterLink(state, 1_000, 6_000)).toEqual({
+      healthyUntilMs: 6_000,
+      fastTries: 0,
+      slowTries: 0,
+      shortLinks: 0,
+    });
   });
 
   it("T4: a wait is spread over its whole window", () => {

@@ -72,9 +72,32 @@ export function readCount(value: bigint): number {
   throw new CortexError("BAD_REQUEST", "the node sent a number that is out of range");
 }
 
-/** Capabilities as the store keeps them. */
+/** Capabilities as the store keeps them and users see them: every field there, byte counts as numbers. */
 export function readCapabilities(capabilities: Capabilities | undefined): JsonObject {
-  return capabilities === undefined ? {} : (toJson(CapabilitiesSchema, capabilities) as JsonObject);
+  const found = capabilities ?? create(CapabilitiesSchema);
+  const { disk, memoryBytes } = found;
+  const json = toJson(CapabilitiesSchema, found, { alwaysEmitImplicit: true }) as JsonObject;
+  return {
+    ...json,
+    memoryBytes: readCount(memoryBytes),
+    disk: { totalBytes: readCount(disk?.totalBytes ?? 0n), freeBytes: readCount(disk?.freeBytes ?? 0n) },
+    gpus: found.gpus.map((gpu) => ({ vendor: gpu.vendor, model: gpu.model, memoryBytes: readCount(gpu.memoryBytes) })),
+    skills: found.skills.map(({ name, version, ...schemas }) => ({
+      name,
+      version,
+      inputSchema: readSchema(schemas.inputSchemaJson),
+      outputSchema: readSchema(schemas.outputSchemaJson),
+    })),
+  };
+}
+
+/** A schema that is not JSON is one that nobody can use: it is left out. */
+function readSchema(text: string): Json {
+  try {
+    return text === "" ? null : (JSON.parse(text) as Json);
+  } catch {
+    return null;
+  }
 }
 
 /** The attempts of a hello. */

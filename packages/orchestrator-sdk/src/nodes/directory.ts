@@ -46,6 +46,8 @@ export function createNodeDirectory(options: {
   readonly connections: NodeConnections;
   readonly wake: Wake;
   readonly clock: Clock;
+  /** Settles what the node can no longer report; runs after the revocation is committed, and again when it is asked again. */
+  readonly onRevoked: (nodeId: NodeId) => Promise<void>;
 }): NodeDirectory {
   const { store, connections, wake, clock } = options;
 
@@ -97,6 +99,7 @@ export function createNodeDirectory(options: {
       // Tasks that wait for this very node will never get it: placement rejects them.
       if (isNew) wake.wake(`user:${record.ownerId}`, "place");
       connections.get(nodeId)?.close(new CortexError("NODE_REVOKED", "the node was revoked by its owner"));
+      await options.onRevoked(nodeId);
       return view(record);
     },
   };

@@ -106,7 +106,7 @@ const shellInput = z.union([
   z.strictObject({ command: text.min(1) }),
   z.strictObject({ argv: z.tuple([text.min(1)], text) }),
 ]);
-const echoInput = z.looseObject({ text: z.string() });
+const echoInput = z.strictObject({ text: z.string() });
 
 function badInput(message: string): CortexError {
   return new CortexError("BAD_REQUEST", message, { details: { field: "input" } });

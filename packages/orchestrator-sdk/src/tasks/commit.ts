@@ -61,6 +61,7 @@ export function createTaskWriter(options: {
         if (outcome.kind !== "changed") return { before, task: before, outcome };
         await tx.tasks.update(outcome.task);
         await extra.also?.(outcome.task, tx);
+        if (endsOutput(before, outcome.task)) await completeOutput(tx, taskId);
         await record(tx, outcome.task, clock.nowMs());
         return { before, task: outcome.task, outcome };
       });
@@ -86,6 +87,18 @@ export function createTaskWriter(options: {
     onForget: (listener) => void forgetters.push(listener),
   };
   return writer;
+}
+
+/** Whether nothing more can come: it ended without a report of a node, which would say so itself. */
+function endsOutput(before: TaskRecord, after: TaskRecord): boolean {
+  return (
+    isFinal(after.state) && after.state !== "indeterminate" && (before.state === "queued" || before.state === "leased")
+  );
+}
+
+async function completeOutput(tx: StoreTransaction, taskId: TaskId): Promise<void> {
+  const output = await tx.events.output(systemScope, taskId);
+  if (output !== undefined && !output.complete) await tx.events.setOutput({ ...output, complete: true });
 }
 
 async function record(tx: StoreTransaction, task: TaskRecord, atMs: number): Promise<void> {

@@ -20,6 +20,7 @@ import { createTaskWriter, type TaskWriter } from "../../src/tasks/commit.js";
 import { createTaskService } from "../../src/tasks/create-task-service.js";
 import { createDeadlines } from "../../src/tasks/deadlines.js";
 import { createInputRelay } from "../../src/tasks/input.js";
+import { loseAttemptsOf } from "../../src/tasks/lose-all.js";
 import type { AttemptEnd } from "../../src/tasks/machine.js";
 import { openOutputFiles } from "../../src/tasks/output-files.js";
 import { createPlacement } from "../../src/tasks/place.js";
@@ -113,7 +114,13 @@ export async function openTestHub({ wrapTasks = (tasks) => tasks }: TestHubOptio
     clock,
     feed: createFeedService({ store, wake }),
     invites: createInvites({ store, authority, clock, ids, endpoint }),
-    nodes: createNodeDirectory({ store, connections, wake, clock }),
+    nodes: createNodeDirectory({
+      store,
+      connections,
+      wake,
+      clock,
+      onRevoked: (nodeId) => loseAttemptsOf({ store, writer }, nodeId),
+    }),
     sessions: createSessionService({
       store,
       wake,

@@ -21,7 +21,8 @@ async function open(path = directory.newFile()): Promise<HubStore> {
 
 describe("H1, H4: the SQLite store keeps the contract", () => {
   const reopen = (store: HubStore): Promise<HubStore> => open(directory.crashImage(fileOf.get(store)!));
-  for (const c of hubStoreConformance(() => open(), { durable: true, shared: false, reopen })) it(`H2: ${c.name}`, c.run);
+  for (const c of hubStoreConformance(() => open(), { durable: true, shared: false, reopen }))
+    it(`H2: ${c.name}`, c.run);
 });
 
 describe("H4: the SQLite file", () => {
