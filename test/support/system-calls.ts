@@ -26,7 +26,7 @@ export function readTrace(trace: string, grpcPort: string): SystemCall[] {
   const calls: SystemCall[] = [];
   const open = new Map<string, string>();
   const lines = trace.split("\n");
-  for (const [index, text] of lines.entries()) {
+  for (const index of lines.keys()) {
     const line = joinUnfinished(open, withResult(lines, index));
     const [, name, rest] = (line === undefined ? null : LINE.exec(line)) ?? [];
     if (line === undefined || name === undefined || rest === undefined) continue;
