@@ -156,7 +156,8 @@ async function runFirstTask(api, sessionId) {
 function explain(http, sessionId) {
   const quoted = `'${TOKEN_FILE.replaceAll("'", "'\\''")}'`;
   const base = `http://${http}/api/v1`;
-  say(`hub       http://${http}
+  // The answer to the command; what goes on while it works is on standard error.
+  process.stdout.write(`hub       http://${http}
 token     ${TOKEN_FILE}
 node      online, workspaces in ${WORKSPACE}
 
@@ -164,7 +165,8 @@ Run something on the node:
 
 TOKEN=$(cat ${quoted}); TASK=$(curl -s -H "Authorization: Bearer $TOKEN" -H 'content-type: application/json' -d '{"skill":"shell","input":{"command":"date; ls -la"}}' ${base}/sessions/${sessionId}/dispatch | grep -o 'task_[0-9A-Z]*' | head -1); curl -sN -H "Authorization: Bearer $TOKEN" ${base}/tasks/$TASK/events
 
-Tasks run at isolation level none in this build: a command can do whatever your user can.`);
+Tasks run at isolation level none in this build: a command can do whatever your user can.
+`);
 }
 
 /** Ends what runs, the node before its hub. */

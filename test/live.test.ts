@@ -156,9 +156,40 @@ describe("ends", () => {
     expect(await call<Task>(hub, `POST /tasks/${taskId}/cancel`)).toMatchObject({ state: "cancelled" });
   });
 
+  it("I3: the tasks of a node that is revoked end at once, and none of their processes is left", async () => {
+    const doomed = await stage.node(hub, { name: "doomed" });
+    const attached = [{ nodeId: doomed.nodeId }];
+    const own = await call<{ sessionId: string }>(hub, "POST /sessions", { name: "doomed", nodes: attached });
+    const body = { skill: "shell", input: { command: `exec -a ${mark}-revoked sleep 61` } };
+    const { taskId } = await call<Task>(hub, `POST /sessions/${own.sessionId}/dispatch`, body);
+    for await (const { event, data } of followTask(hub, taskId)) {
+      if (event === "state" && data["state"] === "running") break;
+    }
+    await call(hub, `DELETE /nodes/${doomed.nodeId}`);
+    expect(await ended(taskId)).toMatchObject({ state: "indeterminate", cause: "node_lost" });
+    expect(await doomed.program.exited).toBe(77);
+    expect(countMarked(`${mark}-revoked`)).toBe(0);
+  });
+
+  it("E6: tools are known when a node comes online for the first time, and tasks are routed by them", async () => {
+    expect(await run("true", { requires: { tools: ["node"] }, queueTimeoutMs: 10_000 })).toMatchObject({
+      state: "succeeded",
+    });
+    const { capabilities } = await call<{ capabilities: { memoryBytes: unknown; tools: object } }>(
+      hub,
+      `GET /nodes/${nodes[0]?.nodeId}`,
+    );
+    expect(capabilities.memoryBytes).toBeTypeOf("number");
+    expect(capabilities.tools).toHaveProperty("node");
+  });
+
   it("E3: a task that waits is cancelled without being started", async () => {
     const taskId = await dispatch("echo never", { requires: { labels: { zone: "nowhere" } } });
-    expect(await call<Task>(hub, `POST /tasks/${taskId}/cancel`)).toMatchObject({ state: "cancelled", attempt: 0 });
+    expect(await call<Task>(hub, `POST /tasks/${taskId}/cancel`)).toMatchObject({
+      state: "cancelled",
+      attempt: 0,
+      output: { complete: true },
+    });
   });
 
   it("X1: a sandbox that is asked for and missing fails the task", async () => {
