@@ -35,6 +35,8 @@ export interface Row {
   /** What it is measured against. */
   readonly floor: string;
   readonly bar: Bar;
+  /** The floor's figure as it was measured before, in the unit of the measurements: one less than half as good is broken. */
+  readonly knownFloor?: number;
   /** Why the row cannot run here; nothing when it can. */
   readonly obstacle?: (options: RunOptions) => string | undefined;
   measure(options: RunOptions): Promise<readonly Measurement[]>;

@@ -13,6 +13,7 @@ export interface JudgedMeasurement extends Measurement {
   readonly subjectSpreadRatio: number;
   /** Our median divided by the floor's. */
   readonly ratio: number;
+  /** False as well when the floor is broken. */
   readonly isWithinBar: boolean;
 }
 
@@ -23,20 +24,30 @@ export interface JudgedRow {
   readonly floor: string;
   readonly bar: Bar;
   readonly outcome: Outcome;
-  /** Why it was not run. */
+  /** Why it was not run, or why its floor counts for nothing. */
   readonly reason?: string;
   readonly measurements: readonly JudgedMeasurement[];
 }
 
-/** Judges one row: it passes when each of its measurements is within the bar. */
+/** Judges one row: it passes when each of its measurements is within the bar and no floor is broken. */
 export function judgeRow(row: Row, result: RowResult): JudgedRow {
   const { name, what, floor, bar } = row;
   if (result.state === "notRun") {
     return { name, what, floor, bar, outcome: "not-run", reason: result.reason, measurements: [] };
   }
-  const measurements = result.measurements.map((measurement) => judge(measurement, bar));
+  const measurements = result.measurements.map((measurement) => judge(measurement, row));
   const isPass = measurements.length > 0 && measurements.every(({ isWithinBar }) => isWithinBar);
-  return { name, what, floor, bar, outcome: isPass ? "pass" : "fail", measurements };
+  const judged = { name, what, floor, bar, measurements };
+  const broken = measurements.find(({ floorMedian }) => isBroken(row, floorMedian));
+  if (broken === undefined) return { ...judged, outcome: isPass ? "pass" : "fail" };
+  const figures = `${broken.floorMedian.toFixed(0)} ${broken.unit}, ${row.knownFloor} ${broken.unit} are known`;
+  return { ...judged, outcome: "fail", reason: `the floor is broken (${figures}), so the ratio says nothing` };
+}
+
+/** A ratio to a floor that is far from what it can be flatters. */
+function isBroken({ knownFloor, bar }: Row, floorMedian: number): boolean {
+  if (knownFloor === undefined) return false;
+  return bar.kind === "atMost" ? floorMedian > knownFloor * 2 : floorMedian < knownFloor / 2;
 }
 
 /** The bar in words, for example `<= 1.3x`. */
@@ -44,7 +55,8 @@ export function describeBar({ kind, ratio }: Bar): string {
   return `${kind === "atMost" ? "<=" : ">="} ${ratio}x`;
 }
 
-function judge(measurement: Measurement, bar: Bar): JudgedMeasurement {
+function judge(measurement: Measurement, row: Row): JudgedMeasurement {
+  const { bar } = row;
   const floorMedian = median(measurement.floor);
   const subjectMedian = median(measurement.subject);
   const ratio = subjectMedian / floorMedian;
@@ -55,6 +67,6 @@ function judge(measurement: Measurement, bar: Bar): JudgedMeasurement {
     floorSpreadRatio: spreadRatio(measurement.floor),
     subjectSpreadRatio: spreadRatio(measurement.subject),
     ratio,
-    isWithinBar: bar.kind === "atMost" ? ratio <= bar.ratio : ratio >= bar.ratio,
+    isWithinBar: !isBroken(row, floorMedian) && (bar.kind === "atMost" ? ratio <= bar.ratio : ratio >= bar.ratio),
   };
 }

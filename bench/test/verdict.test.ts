@@ -34,6 +34,18 @@ describe("the verdict on a row", () => {
     expect(judgeRow(atLeast, measured([10, 39])).measurements[0]?.ratio).toBeCloseTo(3.9);
   });
 
+  it("fails whatever the ratio is when the floor is less than half as good as it is known to be", () => {
+    const slow = { ...rowWith({ kind: "atMost", ratio: 1.5 }), knownFloor: 10 };
+    expect(judgeRow(slow, measured([20, 20])).outcome).toBe("pass");
+    expect(judgeRow(slow, measured([20.1, 20]))).toMatchObject({
+      outcome: "fail",
+      reason: expect.stringContaining("floor is broken"),
+    });
+    const few = { ...rowWith({ kind: "atLeast", ratio: 4 }), knownFloor: 10 };
+    expect(judgeRow(few, measured([5, 40])).outcome).toBe("pass");
+    expect(judgeRow(few, measured([4.9, 40])).outcome).toBe("fail");
+  });
+
   it("passes only when each of the measurements does", () => {
     const row = rowWith({ kind: "atLeast", ratio: 2 });
     const judged = judgeRow(row, measured([10, 30], [10, 10]));

@@ -58,6 +58,7 @@ function describeRow(row: JudgedRow): string[] {
     `**${row.name}** (${describeBar(row.bar)}): ${row.what}. Floor: ${row.floor}.`,
     "",
     ...facts,
+    ...(row.reason === undefined ? [] : [`- ${row.outcome}: ${row.reason}`]),
     ...(facts.length > 0 ? [""] : []),
   ];
 }

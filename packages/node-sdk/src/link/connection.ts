@@ -219,6 +219,7 @@ function defer<T>(): Deferred<T> {
   const promise = new Promise<T>((resolve, reject) => {
     settle = { resolve, reject };
   });
+  // Whoever waits for it hears it; until somebody does, a rejection is not unhandled.
   promise.catch(() => {});
   return { promise, ...settle };
 }

@@ -60,6 +60,7 @@ export function createNodeCore(options: NodeCoreOptions): NodeCore {
   }
 
   async function drain({ graceMs = DEFAULT_DRAIN_GRACE_MS, signal }: DrainRequestOptions): Promise<void> {
+    // Who started it hears why the start failed; here only its end counts.
     await starting?.catch(() => {});
     options.events.draining(graceMs);
     core.drainGraceMs = graceMs;
@@ -74,6 +75,7 @@ export function createNodeCore(options: NodeCoreOptions): NodeCore {
 
   async function close(): Promise<void> {
     closed.abort();
+    // Who started it hears why the start failed; here only its end counts.
     await starting?.catch(() => {});
     // What waits stays stored; were it not held back, each task that is killed would make room for the next.
     core.runner.beginDrain();

@@ -9,7 +9,7 @@ import { isFinal } from "./machine.js";
 import type { OutputFiles, OutputStream } from "./output-files.js";
 import type { TaskStreamEvent } from "./task-service.js";
 
-/** Events of one batch; with 256 KiB each at most, a reader holds no more than a few MiB. */
+/** Events of one batch; with `MAX_BATCH_BYTES` in all, a reader holds no more than a few MiB. */
 const EVENTS_A_BATCH = 64;
 /** Output bytes of one batch. */
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
