@@ -26,6 +26,7 @@ import { isFinal } from "./tasks/machine.js";
 import { createOutputReceiver, type OutputReceiver } from "./tasks/output.js";
 import type { OutputFiles } from "./tasks/output-files.js";
 import { createPlacement, type Placement } from "./tasks/place.js";
+import { withRecentOutput } from "./tasks/recent-output.js";
 import { withTaskRemoval } from "./tasks/remove-tasks.js";
 import { createTaskReports, type TaskReports } from "./tasks/reports.js";
 import { createLocalWake } from "./wake/local.js";
@@ -66,7 +67,8 @@ interface Base {
 }
 
 /** Connects the rooms of a hub. */
-export function createHubParts(options: HubPartsOptions): HubParts {
+export function createHubParts(given: HubPartsOptions): HubParts {
+  const options: HubPartsOptions = { ...given, files: withRecentOutput(given.files) };
   const { store, authority, clock, logger } = options;
   const wake = createLocalWake();
   const base: Base = {
@@ -110,6 +112,7 @@ function createTaskParts({ store, files, clock, logger, ...options }: HubPartsOp
     store,
     files,
     wake,
+    clock,
     onError: (error, source) => logger.error({ err: error, ...source }, "output could not be committed"),
   });
   const input = createInputRelay({ connections, wake, current: (taskId) => store.tasks.get(systemScope, taskId) });

@@ -3,15 +3,17 @@
  *
  * - K1 bytes go into the file, then offsets and events into the store, then the answer out.
  * - K2 whether the attempt may still report is asked before the file is touched and again inside the transaction.
- * - K3 a sink that failed or was retired takes nothing more; what it had not committed the node sends again.
+ * - K3 what trickles is committed as it comes; what flows waits a moment, since a commit costs the same for many bytes.
+ * - K4 a sink that failed or was retired takes nothing more; what it had not committed the node sends again.
  */
-import { type CortexError, type NodeId, type TaskId, toCortexError } from "@cortex-mesh/protocol";
+import { type Clock, type CortexError, type NodeId, type TaskId, toCortexError } from "@cortex-mesh/protocol";
 import { createReceiveWindow } from "@cortex-mesh/protocol/log";
 import { systemScope } from "../access/scope.js";
 import type { OutputRecord, TaskRecord } from "../store/records.js";
 import type { HubStore, StoreReads } from "../store/store.js";
 import { isFinal } from "./machine.js";
 import type { OutputFiles } from "./output-files.js";
+import { createFill } from "./output-fill.js";
 import { costOf, type OutputPiece, planEvents, takeBatch } from "./output-plan.js";
 
 /** Names the log of one attempt and the node it came from. */
@@ -54,6 +56,7 @@ export interface OutputSinkOptions {
   readonly output: OutputRecord;
   readonly store: HubStore;
   readonly files: OutputFiles;
+  readonly clock: Clock;
   /** So many bytes wait no more. */
   readonly onFreed: (bytes: number) => void;
   readonly onCommitted: (throughSeq: number) => void;
@@ -73,14 +76,13 @@ export function createOutputSink(options: OutputSinkOptions): OutputSink {
   let { output } = options;
   const window = createReceiveWindow({ afterSeq: output.originSeq });
   const answers = createAnswers(options.source);
-  let pending: OutputPiece[] = [];
+  const pending = createPending(options);
   let writing: Promise<void> | undefined;
   let state: "open" | "refused" | "failed" = "open";
 
   const stop = (next: "refused" | "failed"): void => {
     if (state === "open") state = next;
-    onFreed(costOf(pending));
-    pending = [];
+    pending.discard();
   };
   const end = (next: "refused" | "failed", error?: unknown): void => {
     stop(next);
@@ -90,8 +92,9 @@ export function createOutputSink(options: OutputSinkOptions): OutputSink {
   };
   const write = async (): Promise<void> => {
     try {
-      while (pending.length > 0) {
-        const batch = takeBatch(pending);
+      while (!pending.isEmpty()) {
+        const batch = await pending.next();
+        if (batch.length === 0) return;
         const committed = await commitBatch(options, output, batch).finally(() => onFreed(costOf(batch)));
         if (committed === undefined) return end("refused");
         output = committed;
@@ -112,7 +115,7 @@ export function createOutputSink(options: OutputSinkOptions): OutputSink {
       const verdict = state === "open" ? window.accept(piece.seq) : state;
       if (verdict === "accept") {
         answers.closeHole();
-        pending.push(piece);
+        pending.add(piece);
         writing ??= write();
         return writing;
       }
@@ -125,6 +128,42 @@ export function createOutputSink(options: OutputSinkOptions): OutputSink {
     retire() {
       stop("refused");
       return writing ?? Promise.resolve();
+    },
+  };
+}
+
+/** Records that wait for their commit. */
+interface Pending {
+  /** Whether nothing waits; the output pauses then. */
+  isEmpty(): boolean;
+  add(piece: OutputPiece): void;
+  /** The records of the next commit (K3), none when they were discarded meanwhile. */
+  next(): Promise<readonly OutputPiece[]>;
+  discard(): void;
+}
+
+function createPending({ clock, onFreed }: Pick<OutputSinkOptions, "clock" | "onFreed">): Pending {
+  const fill = createFill(clock);
+  const pieces: OutputPiece[] = [];
+  return {
+    isEmpty() {
+      if (pieces.length > 0) return false;
+      fill.paused();
+      return true;
+    },
+    add(piece) {
+      pieces.push(piece);
+      fill.add(costOf([piece]));
+    },
+    async next() {
+      await fill.wait();
+      const batch = takeBatch(pieces);
+      fill.took(costOf(batch));
+      return batch;
+    },
+    discard() {
+      onFreed(costOf(pieces.splice(0)));
+      fill.end();
     },
   };
 }

@@ -7,7 +7,7 @@
  * - O3 what waits in memory is bounded over all tasks; beyond that the stream is not read.
  * - O4 only the node that holds the current attempt writes, and one attempt of a task at a time.
  */
-import { type TaskId, toCortexError } from "@cortex-mesh/protocol";
+import { type Clock, type TaskId, toCortexError } from "@cortex-mesh/protocol";
 import { systemScope } from "../access/scope.js";
 import type { OutputRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
@@ -36,6 +36,7 @@ export interface OutputReceiverOptions {
   readonly store: HubStore;
   readonly files: OutputFiles;
   readonly wake: Wake;
+  readonly clock: Clock;
   readonly onError: (error: unknown, source: Pick<OutputSource, "taskId">) => void;
 }
 
@@ -177,7 +178,7 @@ function createSinks(options: SinksOptions): Sinks {
 }
 
 function openSink(
-  { store, files, wake, room, waiters, onError }: SinksOptions,
+  { store, files, wake, clock, room, waiters, onError }: SinksOptions,
   source: OutputSource,
   { output, onGone }: { readonly output: OutputRecord; readonly onGone: () => void },
 ): OutputSink {
@@ -190,6 +191,7 @@ function openSink(
     output: { ...output, attempt, originSeq },
     store,
     files,
+    clock,
     onFreed: room.free,
     onCommitted(throughSeq) {
       wake.wake(`task:${taskId}`);

@@ -28,6 +28,7 @@ describe("a stream of logs", () => {
       store: mesh.store,
       files: mesh.files,
       wake: createLocalWake(),
+      clock: mesh.clock,
       onError: () => undefined,
     });
     const identity = {
@@ -62,7 +63,11 @@ describe("a stream of logs", () => {
     expect(receiver.uncommittedBytes).toBeLessThan(MAX_UNCOMMITTED_BYTES + 8 * data.byteLength);
     mesh.faults.beforeAppend = undefined;
     open();
-    await until(async () => (await mesh.store.events.output(systemScope, taskId))?.originSeq === 160);
+    await until(async () => {
+      // Output that flows waits a moment for more.
+      await mesh.clock.advance(4);
+      return (await mesh.store.events.output(systemScope, taskId))?.originSeq === 160;
+    });
     await receiver.close();
   });
 

@@ -57,6 +57,7 @@ function openReceiver(hub: Mesh): {
     store: hub.store,
     files: hub.files,
     wake: createLocalWake(),
+    clock: hub.clock,
     onError: () => undefined,
   });
   return { receiver, answers, failures, reply };

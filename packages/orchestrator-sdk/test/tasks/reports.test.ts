@@ -111,7 +111,7 @@ describe("a report that does not count", () => {
   it("H4: is one of an older connection", async () => {
     const { store } = mesh;
     const wake = createLocalWake();
-    const output = createOutputReceiver({ store, files: mesh.files, wake, onError: () => undefined });
+    const output = createOutputReceiver({ store, files: mesh.files, wake, clock: mesh.clock, onError: () => undefined });
     const writer = createTaskWriter({ store, wake, clock: mesh.clock });
     const late: string[] = [];
     const reports = createTaskReports({
