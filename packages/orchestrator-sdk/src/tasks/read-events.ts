@@ -75,34 +75,62 @@ async function load(
   taskId: TaskId,
   batch: readonly TaskEvent[],
 ): Promise<readonly TaskStreamEvent[]> {
-  const stdout = await readSpan(files, taskId, { stream: "stdout", batch });
-  const stderr = await readSpan(files, taskId, { stream: "stderr", batch });
-  return batch.map(({ seq, kind, atMs, data, offset, length }) => {
+  const spans = {
+    stdout: await readSpan(files, taskId, { stream: "stdout", batch }),
+    stderr: await readSpan(files, taskId, { stream: "stderr", batch }),
+  };
+  return batch.map(({ seq, kind, atMs, data, length }) => {
     if (kind !== "stdout" && kind !== "stderr") return { seq, kind, atMs, data: asObject(data), bytes: undefined };
-    const span = kind === "stdout" ? stdout : stderr;
-    return {
-      seq,
-      kind,
-      atMs,
-      data: undefined,
-      bytes: span.bytes.subarray(offset - span.start, offset - span.start + length),
-    };
+    return { seq, kind, atMs, data: undefined, bytes: spans[kind].next(length) };
   });
+}
+
+/** Bytes of one stream, handed out from front to back. */
+interface Span {
+  next(length: number): Uint8Array;
 }
 
 async function readSpan(
   files: OutputFiles,
   taskId: TaskId,
   { stream, batch }: { readonly stream: OutputStream; readonly batch: readonly TaskEvent[] },
-): Promise<{ readonly start: number; readonly bytes: Uint8Array }> {
+): Promise<Span> {
   const events = batch.filter(({ kind }) => kind === stream);
   const [first, last] = [events[0], events.at(-1)];
-  if (first === undefined || last === undefined) return { start: 0, bytes: new Uint8Array(0) };
   const chunks: Uint8Array[] = [];
-  const range = { start: first.offset, end: last.offset + last.length };
-  for await (const chunk of files.read(taskId, stream, range)) chunks.push(chunk);
-  const [only] = chunks;
-  return { start: first.offset, bytes: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks) };
+  if (first !== undefined && last !== undefined) {
+    const range = { start: first.offset, end: last.offset + last.length };
+    for await (const chunk of files.read(taskId, stream, range)) chunks.push(chunk);
+  }
+  return createSpan(chunks);
+}
+
+/** Copies only what lies across two chunks. */
+function createSpan(chunks: readonly Uint8Array[]): Span {
+  let index = 0;
+  let used = 0;
+  const take = (length: number): Uint8Array => {
+    const chunk = chunks[index] ?? new Uint8Array(0);
+    const piece = chunk.subarray(used, used + length);
+    used += piece.byteLength;
+    if (used < chunk.byteLength) return piece;
+    index += 1;
+    used = 0;
+    return piece;
+  };
+  return {
+    next(length) {
+      const pieces: Uint8Array[] = [];
+      for (let left = length; left > 0 && index < chunks.length; ) {
+        const piece = take(left);
+        pieces.push(piece);
+        left -= piece.byteLength;
+      }
+      const [only] = pieces;
+      if (pieces.length !== 1 || only === undefined) return Buffer.concat(pieces);
+      return Buffer.from(only.buffer, only.byteOffset, only.byteLength);
+    },
+  };
 }
 
 function asObject(data: TaskEvent["data"]): JsonObject {

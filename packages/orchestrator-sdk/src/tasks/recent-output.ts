@@ -9,12 +9,12 @@ import type { OutputFiles, OutputStream } from "./output-files.js";
 
 /** Kept of one stream: two commits and the batch of a reader that is one behind. */
 const MAX_STREAM_BYTES = 4 * 1024 * 1024;
-/** Kept in all: eight noisy tasks, or thousands of quiet ones. */
-const MAX_TOTAL_BYTES = 32 * 1024 * 1024;
+/** Kept in all: four noisy tasks, or thousands of quiet ones. */
+const MAX_TOTAL_BYTES = 16 * 1024 * 1024;
 /** Streams that something is kept of; each costs a little beside its bytes. */
 const MAX_STREAMS = 4096;
-/** A piece of a buffer this many times its size is copied, so that it does not keep the rest alive. */
-const SPARSE_RATIO = 2;
+/** A piece of a buffer this many times its size is copied, so that it does not keep the rest alive; a record is a quarter of a message. */
+const SPARSE_RATIO = 8;
 
 /** The end of one stream, in the pieces that it came in. */
 interface Recent {
