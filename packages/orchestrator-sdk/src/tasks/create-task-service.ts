@@ -8,8 +8,10 @@ import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
 import { assertTask, type TaskWriter } from "./commit.js";
 import type { Deadlines } from "./deadlines.js";
+import { toNeeds } from "./eligibility.js";
+import { explainTask } from "./explain.js";
 import type { InputRelay } from "./input.js";
-import { isFinal, type TaskInputEvent } from "./machine.js";
+import type { TaskInputEvent } from "./machine.js";
 import type { OutputFiles } from "./output-files.js";
 import type { Placement } from "./place.js";
 import { readTaskEvents } from "./read-events.js";
@@ -90,23 +92,13 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
 }
 
 async function explain(options: TaskServiceOptions, task: TaskRecord): Promise<TaskExplanation> {
-  const { store, placement } = options;
+  const { store, placement, deadlines } = options;
   const session = await store.sessions.get(systemScope, task.sessionId);
   const request = await store.tasks.request(systemScope, task.taskId);
-  const verdicts = session === undefined || request === undefined ? [] : await placement.judgeAll(session, request);
-  return {
-    taskId: task.taskId,
-    state: task.state,
-    summary: summarise(task, verdicts.length),
-    candidates: verdicts.map(({ nodeId, isEligible, reason }) => ({ nodeId, isEligible, reason })),
-    notes: task.notes,
-  };
-}
-
-function summarise(task: TaskRecord, candidateCount: number): string {
-  if (isFinal(task.state)) return `ended: ${task.state}${task.error === undefined ? "" : ` (${task.error.message})`}`;
-  if (task.state === "queued")
-    return candidateCount === 0 ? "waits: no node of the session fits" : "waits for a node; see candidates";
-  const where = `attempt ${task.attempt} ${task.state === "leased" ? "was given to" : "runs on"} ${task.nodeId ?? "a node"}`;
-  return task.disconnected ? `${where}, which is not connected` : where;
+  const needs = request && toNeeds(request);
+  const verdicts =
+    session === undefined || needs === undefined
+      ? []
+      : await placement.judgeAll({ session, taskId: task.taskId, needs });
+  return explainTask({ task, needs, verdicts, freeze: deadlines.freeze });
 }

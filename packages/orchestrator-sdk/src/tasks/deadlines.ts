@@ -1,144 +1,187 @@
 /**
- * The hub's own clocks on tasks: how long one may wait in the queue, and how long a silent node may keep one.
+ * The hub's own clocks on tasks: how long one may wait for a node, and how long a silent node may keep one.
  *
- * Timers are monotonic and start anew with the hub, so that an outage of the hub is never held against a node. The
- * write decides: a timer only proposes an event, a task that moved on refuses it, and one whose node came back in the same
- * moment is left alone.
+ * - D1 a timer only proposes an event: a task that moved on refuses it, and one whose node came back in the same moment is
+ *   left alone.
+ * - D2 silence counts from the hub's start at the earliest, so that an outage of the hub is never held against a node; and
+ *   while most nodes are missing at once it is held against none (see `disconnect-breaker`).
+ * - D3 the time in the queue counts from the submission, over restarts of the hub: the work may be of no use later. A node
+ *   that gives the task back unstarted does not set it back; after an attempt that ran and was lost it counts anew.
  */
-import { type Clock, CortexError, type TaskId, type Timer } from "@cortex-mesh/protocol";
+import type { Clock, TaskId } from "@cortex-mesh/protocol";
 import type { TaskRecord } from "../store/records.js";
 import type { TaskWriter } from "./commit.js";
-import { isFinal, type TaskInputEvent } from "./machine.js";
+import type { DisconnectBreaker, Freeze } from "./disconnect-breaker.js";
+import { isFinal } from "./machine.js";
+import { createTaskTimers, type Due, type TaskTimers } from "./task-timers.js";
 
 /** After this silence an `idempotent` task is given to another node. */
 export const DEFAULT_LOST_AFTER_MS = 30_000;
 /** After this silence a `once` task is settled as indeterminate. */
 export const DEFAULT_RECONNECT_WINDOW_MS = 15 * 60_000;
-/** Time until a deadline whose write failed is tried again. */
-export const DEADLINE_AGAIN_AFTER_MS = 1_000;
 
 /** How long silence is borne. */
 export interface DeadlineOptions {
+  /** After this silence of its node an `idempotent` task is given to another one. @default 30 seconds */
   readonly lostAfterMs?: number | undefined;
+  /** After this silence of its node a `once` task is `indeterminate`. @default 15 minutes */
   readonly reconnectWindowMs?: number | undefined;
+  /** When many nodes vanish at once, nothing is given up for so long, unless half of them are back. @default 60 minutes */
+  readonly maxFreezeMs?: number | undefined;
+  /** The same after a start of the hub, for the nodes that held tasks. @default 90 seconds */
+  readonly restartFreezeMs?: number | undefined;
 }
 
 /** Watches the deadlines of tasks. */
 export interface Deadlines {
   /** Starts the timers of a task that was loaded from the store. */
   watch(task: TaskRecord, queueTimeoutMs: number | undefined): void;
+  /** Set while no attempt is given up, because many nodes are missing. */
+  readonly freeze: Freeze | undefined;
   close(): void;
+}
+
+/** What deadlines work with. */
+export interface DeadlinesOptions extends DeadlineOptions {
+  readonly writer: TaskWriter;
+  readonly clock: Clock;
+  /** Without one, no number of nodes that vanish is suspicious. */
+  readonly breaker?: DisconnectBreaker | undefined;
+  readonly onError: (error: unknown) => void;
 }
 
 /** Makes the deadlines of a hub; it follows every commit of `writer`. */
-export function createDeadlines(
-  options: DeadlineOptions & {
-    readonly writer: TaskWriter;
-    readonly clock: Clock;
-    readonly onError: (error: unknown) => void;
-  },
-): Deadlines {
-  const { writer } = options;
-  const queued = createTimers(options);
-  const silent = createTimers(options);
-  /** Of tasks that have one and did not end; a task that comes back to the queue waits that long again. */
-  const queueTimeouts = new Map<TaskId, number>();
-
+export function createDeadlines(options: DeadlinesOptions): Deadlines {
+  const { writer, breaker } = options;
+  const waits = createQueueDeadlines(options);
+  const silence = createSilenceDeadlines(options);
   const forget = (taskId: TaskId): void => {
-    queueTimeouts.delete(taskId);
-    queued.stop(taskId);
-    silent.stop(taskId);
+    waits.forget(taskId);
+    silence.forget(taskId);
   };
-  const follow = (task: TaskRecord): void => {
+  const follow = (before: TaskRecord | undefined, task: TaskRecord): void => {
     if (isFinal(task.state)) return forget(task.taskId);
-    const queueTimeoutMs = queueTimeouts.get(task.taskId);
-    if (task.state !== "queued") queued.stop(task.taskId);
-    else if (queueTimeoutMs !== undefined)
-      queued.arm(task.taskId, { afterMs: queueTimeoutMs, event: { type: "queueTimeout" } });
-    if (task.disconnected) silent.arm(task.taskId, silenceOf(task, options));
-    else silent.stop(task.taskId);
+    waits.follow(before, task);
+    silence.follow(task);
   };
-  writer.onCommit((_before, after) => follow(after));
+  writer.onCommit(follow);
   writer.onForget(({ taskId }) => forget(taskId));
   return {
     watch(task, queueTimeoutMs) {
-      if (queueTimeoutMs !== undefined && !isFinal(task.state)) queueTimeouts.set(task.taskId, queueTimeoutMs);
-      follow(task);
+      if (isFinal(task.state)) return;
+      if (queueTimeoutMs !== undefined) waits.add(task, queueTimeoutMs);
+      follow(undefined, task);
+    },
+    get freeze() {
+      return breaker?.freeze;
     },
     close() {
-      queued.close();
-      silent.close();
+      waits.close();
+      silence.close();
     },
   };
 }
 
-interface Due {
-  readonly afterMs: number;
-  readonly event: TaskInputEvent;
-  /** Whether the deadline still holds, seen with the stored task. @default always */
-  readonly isDue?: (task: TaskRecord) => boolean;
-}
-
-function silenceOf(task: TaskRecord, { lostAfterMs, reconnectWindowMs }: DeadlineOptions): Due {
-  const borneMs =
-    task.effect === "idempotent"
-      ? (lostAfterMs ?? DEFAULT_LOST_AFTER_MS)
-      : (reconnectWindowMs ?? DEFAULT_RECONNECT_WINDOW_MS);
-  const { attempt, disconnectedAtMs } = task;
-  return {
-    afterMs: borneMs,
-    event: { type: "lose", attempt, note: `the node was silent for ${borneMs / 1000} s` },
-    isDue: (stored) => stored.disconnected && stored.disconnectedAtMs === disconnectedAtMs,
-  };
-}
-
-interface Timers {
-  /** Starts the task's timer, unless it runs already. */
-  arm(taskId: TaskId, due: Due): void;
-  stop(taskId: TaskId): void;
+interface QueueDeadlines {
+  add(task: TaskRecord, queueTimeoutMs: number): void;
+  follow(before: TaskRecord | undefined, task: TaskRecord): void;
+  forget(taskId: TaskId): void;
   close(): void;
 }
 
-/** Thrown inside a transaction to leave it without a change. */
-class NotDue extends CortexError {}
-
-function createTimers(options: {
-  readonly writer: TaskWriter;
-  readonly clock: Clock;
-  readonly onError: (error: unknown) => void;
-}): Timers {
-  const { writer, clock, onError } = options;
-  const timers = new Map<TaskId, Timer>();
-  let isClosed = false;
-  const arm = (taskId: TaskId, due: Due): void => {
-    if (isClosed || timers.has(taskId)) return;
-    timers.set(
-      taskId,
-      clock.setTimer(() => fire(taskId, due), due.afterMs),
-    );
+function createQueueDeadlines(options: DeadlinesOptions): QueueDeadlines {
+  const { clock } = options;
+  const timers = createTaskTimers(options);
+  /** Of tasks that have one and did not end: when it is over, in monotonic time. */
+  const deadlines = new Map<TaskId, { readonly timeoutMs: number; untilMs: number }>();
+  return {
+    add(task, timeoutMs) {
+      // A wall clock that was set back or forward makes the wait at most one time-out longer, and never negative.
+      const waitedMs = Math.min(Math.max(0, clock.nowMs() - queuedSinceMs(task)), timeoutMs);
+      deadlines.set(task.taskId, { timeoutMs, untilMs: clock.monotonicMs() + timeoutMs - waitedMs });
+    },
+    follow(before, { taskId, state }) {
+      const deadline = deadlines.get(taskId);
+      if (deadline === undefined) return;
+      if (state !== "queued") return timers.stop(taskId);
+      if (before?.state === "running") deadline.untilMs = clock.monotonicMs() + deadline.timeoutMs;
+      const afterMs = Math.max(0, deadline.untilMs - clock.monotonicMs());
+      timers.arm(taskId, { afterMs, event: { type: "queueTimeout" } });
+    },
+    forget(taskId) {
+      deadlines.delete(taskId);
+      timers.stop(taskId);
+    },
+    close: () => timers.close(),
   };
-  const fire = (taskId: TaskId, due: Due): void => {
-    timers.delete(taskId);
-    const check = (task: TaskRecord): Promise<void> => {
-      if (due.isDue === undefined || due.isDue(task)) return Promise.resolve();
-      return Promise.reject(new NotDue("SUPERSEDED", "the deadline does not hold any more"));
-    };
-    writer.apply(taskId, due.event, { check }).catch((error: unknown) => {
-      if (error instanceof NotDue) return;
-      onError(error);
-      arm(taskId, { ...due, afterMs: DEADLINE_AGAIN_AFTER_MS });
-    });
+}
+
+/** When the task came into the queue, as far as its record says: the attempt that gave it back left a note. */
+function queuedSinceMs({ attempt, createdAtMs, notes }: TaskRecord): number {
+  return attempt > 0 ? (notes.at(-1)?.atMs ?? createdAtMs) : createdAtMs;
+}
+
+interface SilenceDeadlines {
+  follow(task: TaskRecord): void;
+  forget(taskId: TaskId): void;
+  close(): void;
+}
+
+/** One silence of a task's node, from when the hub first saw it. */
+interface Silence {
+  readonly disconnectedAtMs: number | undefined;
+  readonly sinceMs: number;
+  readonly borneMs: number;
+}
+
+function createSilenceDeadlines(options: DeadlinesOptions): SilenceDeadlines {
+  const { clock, breaker } = options;
+  const held = new Map<TaskId, Due>();
+  const silences = new Map<TaskId, Silence>();
+  const hold = (taskId: TaskId, due: Due): boolean => {
+    if (breaker?.freeze === undefined) return false;
+    held.set(taskId, due);
+    return true;
+  };
+  const timers: TaskTimers = createTaskTimers({ ...options, hold });
+  breaker?.onChange((freeze) => {
+    if (freeze !== undefined) return;
+    // Nodes that are on their way back have a little time to arrive.
+    const afterMs = options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS;
+    for (const [taskId, due] of held) timers.arm(taskId, { ...due, afterMs });
+    held.clear();
+  });
+  const stop = (taskId: TaskId): void => {
+    silences.delete(taskId);
+    held.delete(taskId);
+    timers.stop(taskId);
   };
   return {
-    arm,
-    stop(taskId) {
-      timers.get(taskId)?.cancel();
-      timers.delete(taskId);
+    follow(task) {
+      const { taskId, attempt, disconnectedAtMs } = task;
+      if (!task.disconnected) return stop(taskId);
+      const present = silences.get(taskId);
+      const isSame = present?.disconnectedAtMs === disconnectedAtMs;
+      const borneMs = borneMsOf(task, options);
+      if (present !== undefined && isSame && present.borneMs === borneMs) return;
+      const nowMs = clock.monotonicMs();
+      const sinceMs = present !== undefined && isSame ? present.sinceMs : nowMs;
+      stop(taskId);
+      silences.set(taskId, { disconnectedAtMs, sinceMs, borneMs });
+      timers.arm(taskId, {
+        afterMs: Math.max(0, sinceMs + borneMs - nowMs),
+        event: { type: "lose", attempt, note: `the node was silent for ${borneMs / 1000} s` },
+        isDue: (stored) => stored.disconnected && stored.disconnectedAtMs === disconnectedAtMs,
+      });
     },
-    close() {
-      isClosed = true;
-      for (const timer of timers.values()) timer.cancel();
-      timers.clear();
-    },
+    forget: stop,
+    close: () => timers.close(),
   };
+}
+
+/** A task that would not be given to another node gains nothing by being given up early: also one that is to be cancelled. */
+function borneMsOf(task: TaskRecord, { lostAfterMs, reconnectWindowMs }: DeadlineOptions): number {
+  const isGivenAgain = task.effect === "idempotent" && !task.cancelling;
+  if (isGivenAgain) return lostAfterMs ?? DEFAULT_LOST_AFTER_MS;
+  return reconnectWindowMs ?? DEFAULT_RECONNECT_WINDOW_MS;
 }

@@ -1,6 +1,10 @@
 /** Standard input of one attempt: how far the process has read, what is on the wire, and whose turn it is to write. */
-import type { NodeId, TaskId } from "@cortex-mesh/protocol";
+import { CortexError, type NodeId, type TaskId } from "@cortex-mesh/protocol";
 import type { TaskRecord } from "../store/records.js";
+import { untilAborted } from "./input-wait.js";
+
+/** Writers of one task that wait for their turn; each holds a request open. */
+export const MAX_INPUT_WRITERS = 16;
 
 /** Names an attempt and the node that says something about it. */
 export interface InputSource {
@@ -16,7 +20,7 @@ export interface InputPosition {
   readonly isClosed: boolean;
 }
 
-/** A piece that the node may have and that the process has not taken. */
+/** A piece that the process has not taken. */
 export interface WirePiece {
   readonly offset: number;
   readonly data: Uint8Array;
@@ -27,18 +31,38 @@ export interface WirePiece {
 export interface InputChannel extends InputSource {
   takenBytes: number;
   isClosed: boolean;
-  /** It stays when its writer gave up: the node may have it, so it comes before everything else. */
+  /** It stays when its writer gave up after it was sent: the node may have it, so it comes before everything else. */
   wire: WirePiece | undefined;
+  isWireSent: boolean;
   /** Resolves when the writers before are done. */
   tail: Promise<void>;
+  writerCount: number;
+  /** Whether the node was there at the last look, and until when, in monotonic time. */
+  isReached: boolean;
+  reachedAtMs: number | undefined;
   /** Told when the position changed. */
   onMoved: () => void;
+  /** Aborted when the attempt is over. */
+  readonly over: AbortController;
 }
 
 /** Makes the channel of an attempt whose process has read `takenBytes`. */
 export function createInputChannel({ taskId, attempt, nodeId }: InputSource, takenBytes = 0): InputChannel {
-  const onMoved = (): void => undefined;
-  return { taskId, attempt, nodeId, takenBytes, isClosed: false, wire: undefined, tail: Promise.resolve(), onMoved };
+  return {
+    taskId,
+    attempt,
+    nodeId,
+    takenBytes,
+    isClosed: false,
+    wire: undefined,
+    isWireSent: false,
+    tail: Promise.resolve(),
+    writerCount: 0,
+    isReached: false,
+    reachedAtMs: undefined,
+    onMoved: () => undefined,
+    over: new AbortController(),
+  };
 }
 
 /** Whether the attempt of the channel is this one. */
@@ -63,13 +87,46 @@ export function restOfWire(wire: WirePiece, takenBytes: number): WirePiece {
   return { offset: wire.offset + skipBytes, data: wire.data.subarray(skipBytes), eof: wire.eof };
 }
 
-/** Waits for the writers before. Call the result when done. */
-export async function takeTurn(channel: InputChannel): Promise<() => void> {
+/** Puts a piece behind what the process has taken. */
+export function putOnWire(channel: InputChannel, data: Uint8Array, eof: boolean): void {
+  channel.wire = { offset: channel.takenBytes, data, eof };
+  channel.isWireSent = false;
+}
+
+/** The writer gave up: what no node can have is taken back. Whether the piece on the wire stays. */
+export function takeBackUnsent(channel: InputChannel): boolean {
+  if (channel.isWireSent) return true;
+  channel.wire = undefined;
+  return false;
+}
+
+/**
+ * Waits for the writers before. Call the result when done.
+ *
+ * @throws CortexError `QUOTA_EXCEEDED` when too many wait; what aborted `signal`
+ */
+export async function takeTurn(channel: InputChannel, signal: AbortSignal | undefined): Promise<() => void> {
+  if (channel.writerCount >= MAX_INPUT_WRITERS)
+    throw new CortexError(
+      "QUOTA_EXCEEDED",
+      `${MAX_INPUT_WRITERS} writers wait to give input to task ${channel.taskId}`,
+    );
   const before = channel.tail;
-  let release = (): void => undefined;
+  let settle = (): void => undefined;
   channel.tail = new Promise((resolve) => {
-    release = resolve;
+    settle = resolve;
   });
-  await before;
+  channel.writerCount += 1;
+  const release = (): void => {
+    channel.writerCount -= 1;
+    settle();
+  };
+  try {
+    await untilAborted(before, [signal]);
+  } catch (error) {
+    // Who comes behind still waits for those before.
+    void before.then(release);
+    throw error;
+  }
   return release;
 }

@@ -43,7 +43,7 @@ export type TaskInputEvent =
   | { readonly type: "lose"; readonly attempt: number; readonly note: string }
   | { readonly type: "cancel" }
   | { readonly type: "queueTimeout" }
-  | { readonly type: "reject"; readonly error: NonNullable<TaskRecord["error"]> }
+  | { readonly type: "reject"; readonly error: NonNullable<TaskRecord["error"]>; readonly cause?: TaskCause }
   | { readonly type: "resolve"; readonly state: "succeeded" | "failed" | "cancelled" };
 
 /** What an event did. */
@@ -130,7 +130,7 @@ function decide(task: TaskRecord, event: TaskInputEvent, nowMs: number): Step {
       });
     case "reject":
       if (task.state !== "queued") return refuse(`not waiting: ${task.state}`);
-      return change({ ...ended(task, "rejected", nowMs), error: event.error });
+      return change({ ...ended(task, "rejected", nowMs), error: event.error, cause: event.cause });
   }
 }
 
@@ -199,7 +199,8 @@ function decideLose(
   if (task.state === "queued") return refuse("not leased");
   if (task.effect === "idempotent" && !task.cancelling) return change(requeued(), note);
   const isolation = end?.isolation ?? task.isolation;
-  const error = { code: "NODE_LOST", message: `${note}; whether the work was done is not known` };
+  const asked = task.cancelling ? "; a cancel was asked for, whether it came in time is not known either" : "";
+  const error = { code: "NODE_LOST", message: `${note}; whether the work was done is not known${asked}` };
   return change({ ...ended(task, "indeterminate", nowMs), cause: "node_lost", error, isolation }, note);
 }
 

@@ -1,4 +1,5 @@
 /** How records of an output log become writes and events. Pure. */
+import { cutBetweenCharacters, openCharacterBytes } from "@cortex-mesh/protocol/log";
 import type { Json, NewTaskEvent } from "../store/records.js";
 import type { OutputStream } from "./output-files.js";
 
@@ -13,6 +14,8 @@ const PIECE_OVERHEAD_BYTES = 256;
 export interface OutputPiece {
   /** The node's number, from 1. */
   readonly seq: number;
+  /** Last number that a gap stands for. */
+  readonly throughSeq?: number;
   readonly kind: "stdout" | "stderr" | "progress" | "artifact" | "gap";
   readonly atMs: number;
   /** The content as it came; bytes of `stdout` and `stderr`. */
@@ -58,7 +61,8 @@ export function planEvents(
   const end = { stdout: from.stdoutBytes, stderr: from.stderrBytes };
   const writes = new Map<OutputStream, PlannedWrite>();
   const events: NewTaskEvent[] = [];
-  for (const { kind, atMs, bytes, data } of pieces) {
+  for (const [index, { kind, atMs, bytes, data }] of pieces.entries()) {
+    const before = pieces[index - 1];
     if (kind !== "stdout" && kind !== "stderr") {
       events.push({ kind, atMs, data, offset: 0, length: 0 });
       continue;
@@ -66,13 +70,36 @@ export function planEvents(
     const write = writes.get(kind) ?? { stream: kind, offset: end[kind], chunks: [] };
     writes.set(kind, write);
     write.chunks.push(bytes);
-    const last = events.at(-1);
-    if (last?.kind === kind && last.length + bytes.byteLength <= MAX_EVENT_BYTES) {
-      events[events.length - 1] = { ...last, length: last.length + bytes.byteLength };
-    } else {
-      events.push({ kind, atMs, data: null, offset: end[kind], length: bytes.byteLength });
-    }
+    const next = { kind, atMs, data: null, offset: end[kind], length: 0 };
+    addBytes(events, { next, bytes, before: before?.kind === kind ? before.bytes : undefined });
     end[kind] += bytes.byteLength;
   }
   return { events, writes: [...writes.values()], sizes: { stdoutBytes: end.stdout, stderrBytes: end.stderr } };
+}
+
+/** Bytes of one stream, where they go, and the bytes of the record before them if that was of the same stream. */
+interface AddedBytes {
+  readonly next: NewTaskEvent;
+  readonly bytes: Uint8Array;
+  readonly before: Uint8Array | undefined;
+}
+
+/**
+ * Adds bytes to the last event, or as new ones where that would be too long. Each cut goes between two characters: the
+ * start of one that the last event ends with becomes the next one's.
+ */
+function addBytes(events: NewTaskEvent[], { next, bytes, before }: AddedBytes): void {
+  const last = before === undefined ? undefined : events.at(-1);
+  if (last !== undefined && last.length + bytes.byteLength <= MAX_EVENT_BYTES) {
+    events[events.length - 1] = { ...last, length: last.length + bytes.byteLength };
+    return;
+  }
+  let movedBytes = before === undefined ? 0 : openCharacterBytes(before);
+  if (last === undefined || last.length <= movedBytes) movedBytes = 0;
+  else events[events.length - 1] = { ...last, length: last.length - movedBytes };
+  for (let at = 0; at < bytes.byteLength; movedBytes = 0) {
+    const length = cutBetweenCharacters(bytes.subarray(at), MAX_EVENT_BYTES - movedBytes);
+    events.push({ ...next, offset: next.offset + at - movedBytes, length: length + movedBytes });
+    at += length;
+  }
 }

@@ -7,7 +7,7 @@
  * - K4 a sink that failed or was retired takes nothing more; what it had not committed the node sends again.
  */
 import { type Clock, type CortexError, type NodeId, type TaskId, toCortexError } from "@cortex-mesh/protocol";
-import { createReceiveWindow } from "@cortex-mesh/protocol/log";
+import { createReceiveWindow, type Receipt, type ReceiveWindow } from "@cortex-mesh/protocol/log";
 import { systemScope } from "../access/scope.js";
 import type { OutputRecord, TaskRecord } from "../store/records.js";
 import type { HubStore, StoreReads } from "../store/store.js";
@@ -112,7 +112,7 @@ export function createOutputSink(options: OutputSinkOptions): OutputSink {
     isRefused: () => state === "refused",
     take(piece, reply) {
       answers.over(reply);
-      const verdict = state === "open" ? window.accept(piece.seq) : state;
+      const verdict = state === "open" ? judge(window, piece) : state;
       if (verdict === "accept") {
         answers.closeHole();
         pending.add(piece);
@@ -168,6 +168,13 @@ function createPending({ clock, onFreed }: Pick<OutputSinkOptions, "clock" | "on
   };
 }
 
+/** A gap stands for all its numbers: it is new when the one that is expected is among them. */
+function judge(window: ReceiveWindow, { seq, throughSeq = seq }: OutputPiece): Receipt {
+  if (throughSeq === seq || seq > window.expectedSeq || throughSeq < window.expectedSeq) return window.accept(seq);
+  window.reset(throughSeq);
+  return "accept";
+}
+
 /** What is said about one log, over the stream by which its newest record came. */
 interface Answers {
   over(reply: OutputReply): void;
@@ -213,7 +220,8 @@ async function commitBatch(
   if (!(await isCurrent(store, source))) return undefined;
   const planned = planEvents(batch, output);
   for (const write of planned.writes) await files.append(taskId, write.stream, write);
-  const originSeq = batch.at(-1)?.seq ?? output.originSeq;
+  const last = batch.at(-1);
+  const originSeq = last?.throughSeq ?? last?.seq ?? output.originSeq;
   const next = { ...output, ...planned.sizes, attempt, originSeq };
   const isCommitted = await store.transaction(async (tx) => {
     if (!(await isCurrent(tx, source))) return false;

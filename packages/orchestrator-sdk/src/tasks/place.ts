@@ -2,35 +2,36 @@
  * Gives waiting tasks to nodes: queued to leased, in order of submission, as far as able nodes have free slots.
  *
  * One pass runs at a time; a wake-up during a pass causes another one, and a pass that failed is repeated. The lease is
- * decided by the conditional write, not by this process' picture of the nodes: the write checks that the node's connection
- * is still the current one and that the session still has the node.
+ * decided by the conditional write, not by this process' picture of the nodes. A node that did not keep a task is left alone
+ * with it for a while, so that the two do not bounce.
  */
-import {
-  type Clock,
-  CortexError,
-  isCortexError,
-  type NodeId,
-  type SessionId,
-  systemClock,
-  type TaskId,
-  type Timer,
-} from "@cortex-mesh/protocol";
+import { type Clock, type NodeId, type SessionId, systemClock, type TaskId } from "@cortex-mesh/protocol";
 import { systemScope } from "../access/scope.js";
+import type { NodeConnection } from "../nodes/connection.js";
 import type { NodeConnections } from "../nodes/connections.js";
-import type { NodeRecord, SessionRecord, TaskRecord, TaskRequestRecord } from "../store/records.js";
-import type { HubStore, StoreTransaction } from "../store/store.js";
+import type { NodeRecord, SessionRecord, TaskRecord } from "../store/records.js";
+import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
+import { type BouncePauses, createBouncePauses } from "./bounce-pause.js";
 import type { TaskWriter } from "./commit.js";
-import { choose, judge, type PlacementNeeds, type Verdict } from "./eligibility.js";
+import {
+  choose,
+  isLevelUnavailable,
+  judge,
+  levelsOf,
+  type PlacementNeeds,
+  toNeeds,
+  type Verdict,
+} from "./eligibility.js";
+import { disconnectLease, type Lease, writeLease } from "./lease.js";
 import { listUnfinished } from "./list-tasks.js";
-import { isFinal } from "./machine.js";
+import { isFinal, type TaskInputEvent } from "./machine.js";
+import { createPlacementPasses, type PassResult } from "./placement-passes.js";
 import { createSlots, type Slots } from "./slots.js";
 import { createWaitingTasks, type WaitingTask } from "./waiting-tasks.js";
 
 /** Leases that one pass has on their way at once; one group commit takes about this many. */
 const MAX_LEASES_AT_ONCE = 64;
-/** Time until a pass that failed is repeated: a full disk or a database out of reach may be over by then. */
-export const PLACE_AGAIN_AFTER_MS = 1_000;
 
 /** What placement works with. */
 export interface PlacementOptions {
@@ -40,16 +41,23 @@ export interface PlacementOptions {
   readonly wake: Wake;
   /** @default the system's clock */
   readonly clock?: Clock | undefined;
-  /** Told when a pass failed; it is tried again after {@link PLACE_AGAIN_AFTER_MS}. */
+  /** Told when a pass failed; it is tried again a little later. */
   readonly onError: (error: unknown) => void;
+}
+
+/** A task whose nodes are to be judged. */
+export interface JudgedTask {
+  readonly taskId: TaskId;
+  readonly session: SessionRecord;
+  readonly needs: PlacementNeeds;
 }
 
 /** Gives waiting tasks to nodes. */
 export interface Placement {
   /** Reads what waits and what is under way from the store, then places and keeps placing. */
   start(): Promise<void>;
-  /** Every attached node with its verdict for the task. */
-  judgeAll(session: SessionRecord, request: TaskRequestRecord): Promise<Verdict[]>;
+  /** Every attached node with its verdict for the task, also the nodes that it does not name. */
+  judgeAll(task: JudgedTask): Promise<Verdict[]>;
   /** Tasks that wait. */
   readonly waitingCount: number;
   close(): Promise<void>;
@@ -57,24 +65,35 @@ export interface Placement {
 
 /** Makes the placement of a hub. */
 export function createPlacement(options: PlacementOptions): Placement {
-  const { store, writer, wake } = options;
+  const { store, writer, wake, clock = systemClock } = options;
   const slots = createSlots();
   const waiting = createWaitingTasks();
-  const judging = { store, connections: options.connections, slots };
+  const pauses = createBouncePauses();
+  const judging = { store, connections: options.connections, slots, pauses, nowMs: () => clock.monotonicMs() };
   const note = (task: TaskRecord): void => {
     if (task.state === "queued") waiting.add(task);
     else waiting.remove(task.taskId);
+    if (task.state === "running" || isFinal(task.state)) pauses.forget(task.taskId);
     slots.hold(task.taskId, isFinal(task.state) ? undefined : task.nodeId);
   };
-  const passes = createPasses(options, (hasStopped) => runPass({ ...options, slots, waiting, note, hasStopped }));
+  const passes = createPlacementPasses({
+    clock,
+    onError: options.onError,
+    run: (hasStopped) => runPass({ ...options, ...judging, waiting, note, hasStopped }),
+  });
 
-  writer.onCommit((_before, after) => note(after));
+  writer.onCommit((before, after) => {
+    if (before?.state === "leased" && after.state === "queued" && before.nodeId !== undefined)
+      pauses.bounced({ taskId: after.taskId, nodeId: before.nodeId, epoch: before.epoch }, judging.nowMs());
+    note(after);
+  });
   writer.onForget(({ taskId }) => {
     waiting.remove(taskId);
+    pauses.forget(taskId);
     slots.hold(taskId, undefined);
   });
   return {
-    judgeAll: (session, request) => judgeNodes(judging, { session, needs: request, nodes: new Map() }),
+    judgeAll: (task) => judgeNodes(judging, task, new Map()),
     get waitingCount() {
       return waiting.count;
     },
@@ -86,58 +105,16 @@ export function createPlacement(options: PlacementOptions): Placement {
   };
 }
 
-/** Runs passes, one at a time, when they are wanted. */
-function createPasses(
-  options: Pick<PlacementOptions, "onError" | "clock">,
-  run: (hasStopped: () => boolean) => Promise<boolean>,
-): { start(wake: Wake): void; close(): Promise<void> } {
-  const { onError, clock = systemClock } = options;
-  let isClosed = false;
-  let isWanted = false;
-  let pass: Promise<void> | undefined;
-  let again: Timer | undefined;
-  let unlisten = (): void => undefined;
-  const passOnce = async (): Promise<void> => {
-    again?.cancel();
-    const isDone = await run(() => isClosed).catch((error: unknown) => {
-      onError(error);
-      return false;
-    });
-    if (!isDone && !isClosed) again = clock.setTimer(trigger, PLACE_AGAIN_AFTER_MS);
-  };
-  const trigger = (): void => {
-    isWanted = true;
-    pass ??= (async () => {
-      while (isWanted && !isClosed) {
-        isWanted = false;
-        await passOnce();
-      }
-      pass = undefined;
-    })();
-  };
-  return {
-    start(wake) {
-      if (isClosed) return;
-      unlisten = wake.listen("place", trigger);
-      trigger();
-    },
-    async close() {
-      isClosed = true;
-      unlisten();
-      await pass;
-      again?.cancel();
-    },
-  };
-}
-
 interface Judging {
   readonly store: HubStore;
   readonly connections: NodeConnections;
   readonly slots: Slots;
+  readonly pauses: BouncePauses;
+  /** Monotonic. */
+  readonly nowMs: () => number;
 }
 
-interface Pass extends PlacementOptions {
-  readonly slots: Slots;
+interface Pass extends PlacementOptions, Judging {
   readonly waiting: ReturnType<typeof createWaitingTasks>;
   readonly note: (task: TaskRecord) => void;
   readonly hasStopped: () => boolean;
@@ -149,15 +126,15 @@ interface PassRecords {
   readonly nodes: Map<NodeId, NodeRecord | undefined>;
 }
 
-/** Offers each waiting task once. False when something failed and the pass is to be repeated. */
-async function runPass(pass: Pass): Promise<boolean> {
+/** Offers each waiting task once. */
+async function runPass(pass: Pass): Promise<PassResult> {
   const { onError } = pass;
   const records: PassRecords = { sessions: new Map(), nodes: new Map() };
   const writes: Promise<void>[] = [];
-  let isDone = true;
+  let hasFailed = false;
   const own = (write: Promise<unknown>): void => {
     const failed = (error: unknown): void => {
-      isDone = false;
+      hasFailed = true;
       onError(error);
     };
     writes.push(write.then(() => undefined, failed));
@@ -171,7 +148,7 @@ async function runPass(pass: Pass): Promise<boolean> {
   } finally {
     await Promise.all(writes);
   }
-  return isDone;
+  return { hasFailed, againAfterMs: pass.pauses.nextEndMs(pass.nowMs()) };
 }
 
 interface Offer {
@@ -182,96 +159,100 @@ interface Offer {
 }
 
 async function offer(pass: Pass, { entry, records, own }: Offer): Promise<void> {
-  const { store, connections, slots, waiting, writer } = pass;
-  const session = await readOnce(records.sessions, entry.sessionId, (id) => store.sessions.get(systemScope, id));
+  const { store, slots, waiting, writer } = pass;
+  const { taskId, sessionId } = entry;
+  const session = await readOnce(records.sessions, sessionId, (id) => store.sessions.get(systemScope, id));
   if (session === undefined || session.status === "closed") return;
   const hasFree = session.nodes.some(({ nodeId }) => freeSlots(pass, nodeId) > 0);
-  if (!hasFree && entry.needs?.nodeId === undefined && entry.needs !== undefined) return;
-  entry.needs ??= await readNeeds(store, entry.taskId);
+  if (!hasFree && entry.needs !== undefined && !isBoundToNodes(entry.needs)) return;
+  entry.needs ??= await readNeeds(store, taskId);
   const { needs } = entry;
-  if (needs === undefined || !waiting.has(entry.taskId)) return;
-  if (needs.nodeId !== undefined && (await readNode(store, records.nodes, needs.nodeId))?.revokedAtMs !== undefined) {
-    const error = { code: "NODE_REVOKED", message: `node ${needs.nodeId} was revoked` };
-    return own(writer.apply(entry.taskId, { type: "reject", error }));
-  }
+  if (needs === undefined || !waiting.has(taskId)) return;
+  const refusal = await findRefusal(pass, { taskId, session, needs }, records.nodes);
+  if (refusal !== undefined) return own(writer.apply(taskId, refusal));
   if (!hasFree) return;
-  const nodeId = choose(entry.taskId, await judgeNodes(pass, { session, needs, nodes: records.nodes }));
-  const connection = nodeId === undefined ? undefined : connections.ready(nodeId);
-  if (connection === undefined || freeSlots(pass, connection.nodeId) <= 0 || !waiting.has(entry.taskId)) return;
-  slots.hold(entry.taskId, connection.nodeId);
-  own(
-    lease(pass, {
-      taskId: entry.taskId,
-      sessionId: entry.sessionId,
-      nodeId: connection.nodeId,
-      epoch: connection.epoch,
-    }),
-  );
+  const connection = await chooseNode(pass, { taskId, session, needs }, records.nodes);
+  if (connection === undefined || freeSlots(pass, connection.nodeId) <= 0 || !waiting.has(taskId)) return;
+  slots.hold(taskId, connection.nodeId);
+  own(lease(pass, { taskId, sessionId, nodeId: connection.nodeId, epoch: connection.epoch }));
 }
 
-interface Lease {
-  readonly taskId: TaskId;
-  readonly sessionId: SessionId;
-  readonly nodeId: NodeId;
-  readonly epoch: number;
+async function chooseNode(
+  pass: Pass,
+  task: JudgedTask,
+  nodes: PassRecords["nodes"],
+): Promise<NodeConnection | undefined> {
+  const { nodeId: named } = task.needs;
+  const asked = task.session.nodes.filter(({ nodeId }) => named === undefined || named === nodeId);
+  const verdicts = await judgeNodes(pass, { ...task, session: { ...task.session, nodes: asked } }, nodes);
+  const nodeId = choose(task.taskId, verdicts);
+  return nodeId === undefined ? undefined : pass.connections.ready(nodeId);
 }
 
-async function lease(pass: Pass, { taskId, sessionId, nodeId, epoch }: Lease): Promise<void> {
-  const { slots, waiting, writer, connections } = pass;
-  try {
-    const check = (_task: TaskRecord, tx: StoreTransaction): Promise<void> =>
-      assertStillThere(tx, { sessionId, nodeId, epoch });
-    const written = await writer.apply(taskId, { type: "lease", nodeId, epoch }, { check });
-    if (written === undefined) waiting.remove(taskId);
-    if (written === undefined) slots.hold(taskId, undefined);
-    else if (written.outcome.kind !== "changed") pass.note(written.task);
-  } catch (error) {
+/** Whether what the nodes are may end the wait, also while all of them are busy or away. */
+function isBoundToNodes({ nodeId, sandboxLevel }: PlacementNeeds): boolean {
+  return nodeId !== undefined || sandboxLevel !== undefined;
+}
+
+/** What ends a wait that no attached node will ever end. */
+async function findRefusal(
+  { store }: Pass,
+  { session, needs }: JudgedTask,
+  known: PassRecords["nodes"],
+): Promise<TaskInputEvent | undefined> {
+  if (!isBoundToNodes(needs)) return undefined;
+  const nodes: NodeRecord[] = [];
+  for (const { nodeId } of session.nodes) {
+    if (needs.nodeId !== undefined && needs.nodeId !== nodeId) continue;
+    const node = await readNode(store, known, nodeId);
+    if (node !== undefined) nodes.push(node);
+  }
+  const named = needs.nodeId === undefined ? undefined : await readNode(store, known, needs.nodeId);
+  if (named?.revokedAtMs !== undefined)
+    return { type: "reject", error: { code: "NODE_REVOKED", message: `node ${named.nodeId} was revoked` } };
+  if (!isLevelUnavailable(needs, nodes)) return undefined;
+  const found = nodes.map((node) => `node ${node.name}: ${levelsOf(node).join(", ")}`).join("; ");
+  const message = `no attached node provides the isolation level "${needs.sandboxLevel}" (${found}); nothing was started`;
+  return { type: "reject", error: { code: "SANDBOX_UNAVAILABLE", message }, cause: "setup_failed" };
+}
+
+async function lease(pass: Pass, asked: Lease): Promise<void> {
+  const { slots, waiting, pauses, writer, connections } = pass;
+  const { taskId, nodeId, epoch } = asked;
+  const outcome = await writeLease(writer, asked).catch((error: unknown) => {
     slots.hold(taskId, undefined);
-    // The node's next hello, or the next change of the session, wakes placement.
-    if (!(error instanceof StaleChoice)) throw error;
+    throw error;
+  });
+  if (outcome.kind === "moved") return pass.note(outcome.task);
+  if (outcome.kind === "leased") {
+    if (connections.get(nodeId)?.epoch !== epoch) await disconnectLease(writer, asked);
     return;
   }
-  // A connection that ended during the write did not see the lease among its attempts.
-  if (connections.get(nodeId)?.epoch !== epoch) await disconnectLease(writer, taskId, epoch);
-}
-
-/** Thrown inside a transaction: the choice was made on what is no longer so. */
-class StaleChoice extends CortexError {}
-
-async function assertStillThere(
-  tx: StoreTransaction,
-  { sessionId, nodeId, epoch }: Omit<Lease, "taskId">,
-): Promise<void> {
-  const node = await tx.nodes.get(systemScope, nodeId);
-  if (node?.epoch !== epoch) throw new StaleChoice("SUPERSEDED", `node ${nodeId} reconnected meanwhile`);
-  const session = await tx.sessions.get(systemScope, sessionId);
-  const isAttached = session?.status === "active" && session.nodes.some((place) => place.nodeId === nodeId);
-  if (!isAttached) throw new StaleChoice("NODE_NOT_ATTACHED", `node ${nodeId} left the session meanwhile`);
-}
-
-async function disconnectLease(writer: TaskWriter, taskId: TaskId, epoch: number): Promise<void> {
-  const check = (task: TaskRecord): Promise<void> => {
-    if (task.epoch === epoch) return Promise.resolve();
-    return Promise.reject(new CortexError("SUPERSEDED", "a newer connection holds the attempt"));
-  };
-  await writer.apply(taskId, { type: "disconnect" }, { check }).catch((error: unknown) => {
-    if (!isCortexError(error) || error.code !== "SUPERSEDED") throw error;
-  });
+  slots.hold(taskId, undefined);
+  if (outcome.kind === "gone") waiting.remove(taskId);
+  else pauses.bounced(asked, pass.nowMs());
 }
 
 async function judgeNodes(
   judging: Judging,
-  asked: { readonly session: SessionRecord; readonly needs: PlacementNeeds; readonly nodes: PassRecords["nodes"] },
+  { taskId, session, needs }: JudgedTask,
+  known: PassRecords["nodes"],
 ): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
-  for (const { nodeId } of asked.session.nodes) {
-    if (asked.needs.nodeId !== undefined && asked.needs.nodeId !== nodeId) continue;
-    const node = await readNode(judging.store, asked.nodes, nodeId);
+  for (const { nodeId } of session.nodes) {
+    const node = await readNode(judging.store, known, nodeId);
     if (node === undefined) continue;
     const connection = judging.connections.get(nodeId);
-    const isOnline = connection?.isReady === true;
-    const isDraining = connection?.isDraining === true;
-    verdicts.push(judge(asked.needs, { node, isOnline, isDraining, freeSlots: freeSlots(judging, nodeId) }));
+    const pause = connection && judging.pauses.find({ taskId, nodeId, epoch: connection.epoch }, judging.nowMs());
+    verdicts.push(
+      judge(needs, {
+        node,
+        isOnline: connection?.isReady === true,
+        isDraining: connection?.isDraining === true,
+        freeSlots: Math.max(0, freeSlots(judging, nodeId)),
+        pause,
+      }),
+    );
   }
   return verdicts;
 }
@@ -284,7 +265,7 @@ function freeSlots({ connections, slots }: Pick<Judging, "connections" | "slots"
 /** Only what placement needs is kept while a task waits: the request itself may be large. */
 async function readNeeds(store: HubStore, taskId: TaskId): Promise<PlacementNeeds | undefined> {
   const request = await store.tasks.request(systemScope, taskId);
-  return request && { nodeId: request.nodeId, skill: request.skill, requires: request.requires };
+  return request && toNeeds(request);
 }
 
 function readNode(store: HubStore, nodes: PassRecords["nodes"], nodeId: NodeId): Promise<NodeRecord | undefined> {

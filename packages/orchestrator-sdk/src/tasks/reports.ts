@@ -9,6 +9,7 @@ import type { HubStore } from "../store/store.js";
 import type { ApplyExtra, TaskWriter } from "./commit.js";
 import { type AttemptEnd, isFinal, type TaskInputEvent } from "./machine.js";
 import type { OutputReceiver } from "./output.js";
+import { hasGap } from "./output-gaps.js";
 import { mayReport } from "./output-sink.js";
 
 /** Who reports, about what. */
@@ -63,7 +64,7 @@ async function assertHolder(source: ReportSource, { nodeId, epoch, state }: Task
 export function createTaskReports(options: TaskReportsOptions): TaskReports {
   const { store, writer, output } = options;
 
-  /** Applies a report; false when it was not the reporter's to make. */
+  /** Applies a report; false when it was not the reporter's to make, so that nothing was decided. */
   const apply = async (source: ReportSource, event: TaskInputEvent, also?: ApplyExtra["also"]): Promise<boolean> => {
     try {
       const written = await writer.apply(source.taskId, event, {
@@ -71,7 +72,7 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
         ...(also === undefined ? {} : { also }),
       });
       if (written?.outcome.kind === "refused") options.onLateReport(source, written.outcome.reason);
-      return written !== undefined && written.outcome.kind !== "refused";
+      return written !== undefined;
     } catch (error) {
       if (!(error instanceof ForeignReport)) throw error;
       options.onLateReport(source, error.message);
@@ -108,17 +109,19 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
       }
       if (!(await output.committed(source, report.lastLogSeq))) return !(await isWanted(source));
       const { lastLogSeq, ...end } = report;
-      await apply(source, { type: "end", attempt: source.attempt, end }, async (task, tx) => {
+      const isWhole = lastLogSeq === 0 || !(await hasGap(store.events, source.taskId));
+      const isDecided = await apply(source, { type: "end", attempt: source.attempt, end }, async (task, tx) => {
         const record = await tx.events.output(systemScope, source.taskId);
         if (record === undefined) return;
         await tx.events.setOutput({
           ...record,
           attempt: source.attempt,
           originSeq: lastLogSeq,
-          complete: isFinal(task.state),
+          complete: isFinal(task.state) && isWhole,
         });
       });
-      return !(await isWanted(source));
+      // Also a node that does not know the outcome has said all that it ever will.
+      return isDecided || !(await isWanted(source));
     },
   };
 }

@@ -52,13 +52,31 @@ export interface OutputContent {
   read(start: number, end: number): AsyncIterable<Uint8Array>;
 }
 
+/** An attached node as placement sees it for one task. */
+export interface TaskCandidate {
+  readonly nodeId: NodeId;
+  readonly name: string;
+  /** By what it registered it meets every need of the task. */
+  readonly isAble: boolean;
+  readonly isOnline: boolean;
+  readonly isDraining: boolean;
+  /** It did not keep the task, and is asked again a little later. */
+  readonly isPaused: boolean;
+  /** 0 while it is offline. */
+  readonly freeSlots: number;
+  /** It can take the task now. */
+  readonly isEligible: boolean;
+  /** What is in the way, as a sentence. */
+  readonly reason: string;
+}
+
 /** Why a task waits, or why it went where it went. */
 export interface TaskExplanation {
   readonly taskId: TaskId;
   readonly state: TaskRecord["state"];
   readonly summary: string;
-  /** Each attached node with the reason it is, or is not, able to take the task. */
-  readonly candidates: readonly { readonly nodeId: NodeId; readonly isEligible: boolean; readonly reason: string }[];
+  /** Each attached node, and what is in the way there. */
+  readonly candidates: readonly TaskCandidate[];
   readonly notes: TaskRecord["notes"];
 }
 
@@ -84,7 +102,12 @@ export interface TaskService {
   resolve(caller: Caller, taskId: TaskId, state: "succeeded" | "failed" | "cancelled"): Promise<TaskView>;
   /** Why the task waits, or why it went where it went. */
   explain(caller: Caller, taskId: TaskId): Promise<TaskExplanation>;
-  /** Hands bytes to standard input. Resolves when the process has taken them. */
+  /**
+   * Hands bytes to standard input; a body of any length streams. Resolves when the process has taken them.
+   *
+   * @throws CortexError `UNAVAILABLE` when no node runs the task for some seconds; `details.acceptedBytes` says how many of the
+   * bytes were taken, and the rest can be given again. `ALREADY_ENDED`, `QUOTA_EXCEEDED`, `BAD_REQUEST`
+   */
   input(
     caller: Caller,
     taskId: TaskId,

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
+import { bouncePauseMs } from "../../src/tasks/bounce-pause.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -10,7 +11,7 @@ let mesh: Mesh;
 let nodeId: NodeId;
 let sessionId: SessionId;
 beforeEach(async () => {
-  mesh = await openMesh({ deadlines: { lostAfterMs: LOST_MS, reconnectWindowMs: WINDOW_MS } });
+  mesh = await openMesh({ deadlines: { lostAfterMs: LOST_MS, reconnectWindowMs: WINDOW_MS, restartFreezeMs: 500 } });
   nodeId = await mesh.addNode();
   sessionId = await mesh.addSession([nodeId]);
 });
@@ -35,7 +36,7 @@ describe("a task in the queue", () => {
     expect(await mesh.reaches(taskId, "timed_out")).toMatchObject({ cause: "timeout", attempt: 0 });
   });
 
-  it("H5: has no time-out once a node took it, and again when it comes back", async () => {
+  it("H5: has no time-out while a node has it, and is over when that gives it back unstarted too late", async () => {
     const node = await mesh.connect(nodeId, { request: { maxTasks: 1 } });
     const taskId = await mesh.submit(sessionId, { queueTimeoutMs: 500 });
     await mesh.reaches(taskId, "leased");
@@ -44,8 +45,44 @@ describe("a task in the queue", () => {
     node.say({ case: "draining", value: {} });
     node.declined({ taskId, attempt: 1 }, false);
     await mesh.reaches(taskId, "queued");
-    await mesh.clock.advance(500);
+    await mesh.clock.advance(0);
     await mesh.reaches(taskId, "timed_out");
+  });
+
+  it("H5: is timed out in the end by a node that declines it again and again", async () => {
+    const node = await mesh.connect(nodeId);
+    const taskId = await mesh.submit(sessionId, { queueTimeoutMs: 3_000 });
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      await until(() => node.grants().some((grant) => grant.attempt === attempt));
+      node.declined({ taskId, attempt }, false);
+      await mesh.reaches(taskId, "queued");
+      await mesh.clock.advance(bouncePauseMs(attempt));
+    }
+    await mesh.reaches(taskId, "timed_out");
+    expect(mesh.clock.monotonicMs()).toBe(3_000);
+  });
+
+  it("H5: waits anew after an attempt that ran and was lost", async () => {
+    const { taskId } = await loseNode({ effect: "idempotent", queueTimeoutMs: 500 });
+    await mesh.clock.advance(LOST_MS);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(499);
+    expect((await mesh.task(taskId)).state).toBe("queued");
+    await mesh.clock.advance(1);
+    await mesh.reaches(taskId, "timed_out");
+  });
+
+  it.each([
+    ["400 ms later", 400, 100],
+    ["a day later", 86_400_000, 0],
+    ["with a clock that was set back", -86_400_000, 500],
+  ])("H5: has waited from its submission when the hub starts again %s", async (_when, laterMs, leftMs) => {
+    const taskId = await mesh.submit(sessionId, { queueTimeoutMs: 500 });
+    const next = await mesh.restart({ nowMs: mesh.clock.nowMs() + laterMs });
+    if (leftMs > 0) await next.clock.advance(leftMs - 1);
+    if (leftMs > 0) expect((await next.task(taskId)).state).toBe("queued");
+    await next.clock.advance(1);
+    await next.reaches(taskId, "timed_out");
   });
 });
 
@@ -64,6 +101,18 @@ describe("a task whose node is silent", () => {
     expect(await mesh.reaches(taskId, "queued")).toMatchObject({ attempt: 1, nodeId: undefined });
     const again = await mesh.connect(nodeId);
     await until(() => again.grants().some(({ attempt }) => attempt === 2));
+  });
+
+  it("E3: is kept for the whole window when it is to be cancelled, also an idempotent one: nobody else would get it", async () => {
+    const { taskId } = await loseNode({ effect: "idempotent" });
+    await mesh.clock.advance(LOST_MS - 1);
+    await mesh.services.tasks.cancel(alice, taskId);
+    await mesh.clock.advance(WINDOW_MS - LOST_MS);
+    expect(await mesh.task(taskId)).toMatchObject({ state: "running", cancelling: true, disconnected: true });
+    await mesh.clock.advance(1);
+    const task = await mesh.reaches(taskId, "indeterminate");
+    expect(task).toMatchObject({ cause: "node_lost", error: { code: "NODE_LOST" } });
+    expect(task.error?.message).toContain("a cancel was asked for");
   });
 
   it("T8: is kept when the node comes back in time", async () => {
@@ -138,7 +187,7 @@ describe("a hub that starts again", () => {
     await next.reaches(taskId, "indeterminate");
   });
 
-  it("H4: marks what ran as disconnected, and times the queue anew", async () => {
+  it("H4: marks what ran as disconnected, and goes on timing the queue", async () => {
     const node = await mesh.connect(nodeId, { request: { maxTasks: 1 } });
     const running = await mesh.submit(sessionId);
     await mesh.reaches(running, "leased");

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { NodeId, TaskId } from "@cortex-mesh/protocol";
-import { type Candidate, choose, judge } from "../../src/tasks/eligibility.js";
+import type { NodeRecord, TaskRequestRecord } from "../../src/store/records.js";
+import {
+  type Candidate,
+  choose,
+  isLevelUnavailable,
+  judge,
+  type PlacementNeeds,
+  toNeeds,
+} from "../../src/tasks/eligibility.js";
 import { NODE_ID, nodeRecord, requestRecord } from "../support/task-record.js";
 
 const candidate = (changes: Partial<Candidate> = {}): Candidate => ({
@@ -8,34 +16,45 @@ const candidate = (changes: Partial<Candidate> = {}): Candidate => ({
   isOnline: true,
   isDraining: false,
   freeSlots: 1,
+  pause: undefined,
   ...changes,
 });
+const needs = (changes: Partial<TaskRequestRecord> = {}): PlacementNeeds => toNeeds(requestRecord(changes));
+const withLevels = (...sandboxLevels: string[]): NodeRecord =>
+  nodeRecord({ capabilities: { ...nodeRecord().capabilities, sandboxLevels } });
 
 describe("judging a node for a task", () => {
-  it.each([
+  const unable: readonly (readonly [string, PlacementNeeds, Candidate, readonly string[]])[] = [
+    ["another node is named", needs({ nodeId: "node_01J00000000000000000000002" as NodeId }), candidate(), []],
+    ["it was revoked", needs(), candidate({ node: nodeRecord({ revokedAtMs: 1 }) }), []],
+    ["it never registered", needs(), candidate({ node: nodeRecord({ capabilities: undefined }) }), []],
+    ["the skill is missing", needs({ skill: "nope" }), candidate(), ["skill nope"]],
+    ["another os is needed", needs({ requires: { os: "darwin" } }), candidate(), ["os darwin"]],
     [
-      "another node is named",
-      requestRecord({ nodeId: "node_01J00000000000000000000002" as NodeId }),
+      "tools are missing",
+      needs({ requires: { tools: ["git", "docker", "uv"] } }),
       candidate(),
-      false,
+      ["tool docker", "tool uv"],
     ],
-    ["the skill is missing", requestRecord({ skill: "nope" }), candidate(), false],
-    ["it was revoked", requestRecord(), candidate({ node: nodeRecord({ revokedAtMs: 1 }) }), false],
-    ["another os is needed", requestRecord({ requires: { os: "darwin" } }), candidate(), false],
-    ["a tool is missing", requestRecord({ requires: { tools: ["git", "docker"] } }), candidate(), false],
-    ["a label differs", requestRecord({ requires: { labels: { zone: "eu" } } }), candidate(), false],
-    ["it has less memory", requestRecord({ requires: { minMemoryBytes: 1001 } }), candidate(), false],
-    ["it has less disk", requestRecord({ requires: { minDiskBytes: 501 } }), candidate(), false],
-    ["it has no GPU", requestRecord({ requires: { gpu: true } }), candidate(), false],
-    ["the isolation is not proven", requestRecord({ requires: { sandbox: "vm" } }), candidate(), false],
-    ["a need is not known", requestRecord({ requires: { colour: "red" } }), candidate(), false],
-    ["it is offline", requestRecord(), candidate({ isOnline: false }), true],
-    ["it drains", requestRecord(), candidate({ isDraining: true }), true],
-    ["it is full", requestRecord(), candidate({ freeSlots: 0 }), true],
-  ])("E6: it cannot take the task now when %s", (...[, request, node, isEligible]) => {
-    const verdict = judge(request, node);
-    expect(verdict).toMatchObject({ isFree: false, isEligible });
-    expect(verdict.reason).not.toBe("");
+    ["a label differs", needs({ requires: { labels: { zone: "eu" } } }), candidate(), ["label zone=eu"]],
+    ["it has less memory", needs({ requires: { minMemoryBytes: 1001 } }), candidate(), ["1001 bytes of memory"]],
+    ["it has less disk", needs({ requires: { minDiskBytes: 501 } }), candidate(), ["501 bytes of free disk space"]],
+    ["it has no GPU", needs({ requires: { gpu: true } }), candidate(), ["a GPU"]],
+    ["the isolation is not proven", needs({ requires: { sandbox: "vm" } }), candidate(), ["isolation level vm"]],
+    ["the task asks for more isolation", needs({ sandbox: { level: "vm" } }), candidate(), ["isolation level vm"]],
+    ["a need is not known", needs({ requires: { colour: "red" } }), candidate(), ["the unknown need colour"]],
+  ];
+  it.each(unable)("E6: it is not able to when %s", (...[, asked, node, unmet]) => {
+    expect(judge(asked, node)).toMatchObject({ isAble: false, isEligible: false, unmet });
+  });
+
+  it.each([
+    ["is offline", { isOnline: false }],
+    ["drains", { isDraining: true }],
+    ["is full", { freeSlots: 0 }],
+    ["declined it a moment ago", { pause: { count: 1, leftMs: 200 } }],
+  ])("H5: it is able to, but cannot take it now, when it %s", (_what, changes) => {
+    expect(judge(needs(), candidate(changes))).toMatchObject({ isAble: true, isEligible: false, unmet: [] });
   });
 
   it("E6: it takes the task when it meets all needs", () => {
@@ -46,19 +65,45 @@ describe("judging a node for a task", () => {
       minMemoryBytes: 1000,
       minDiskBytes: 500,
       labels: { zone: "eu" },
+      sandbox: "none",
     };
-    const verdict = judge(
-      requestRecord({ requires, nodeId: NODE_ID }),
-      candidate({ node: nodeRecord({ labels: { zone: "eu" } }) }),
-    );
-    expect(verdict).toMatchObject({ isFree: true, isEligible: true });
+    const node = nodeRecord({ labels: { zone: "eu" } });
+    const asked = needs({ requires, nodeId: NODE_ID, sandbox: { level: "none" } });
+    expect(judge(asked, candidate({ node }))).toMatchObject({ isAble: true, isEligible: true });
+  });
+});
+
+describe("an isolation level that is asked for", () => {
+  const other = "node_01J00000000000000000000002" as NodeId;
+  const container = { sandbox: { level: "container" } };
+  it.each<readonly [string, Partial<TaskRequestRecord>, readonly NodeRecord[], boolean]>([
+    ["no node provides it", container, [withLevels("none"), withLevels("none", "workspace")], true],
+    ["one node provides it", container, [withLevels("none"), withLevels("none", "container")], false],
+    ["none is asked for", {}, [withLevels()], false],
+    ["only what needs no proof is asked for", { sandbox: { level: "none" } }, [withLevels()], false],
+    ["a node has yet to register", container, [withLevels(), nodeRecord({ capabilities: undefined })], false],
+    ["no node meets the other needs either", { ...container, requires: { os: "darwin" } }, [withLevels()], false],
+    [
+      "the one that provides it was revoked",
+      container,
+      [withLevels(), { ...withLevels("container"), revokedAtMs: 1 }],
+      true,
+    ],
+    [
+      "the one that provides it is not the one that is named",
+      { ...container, nodeId: NODE_ID },
+      [withLevels(), { ...withLevels("container"), nodeId: other }],
+      true,
+    ],
+    ["the session has no node", container, [], false],
+  ])("X1: %s", (...[, changes, nodes, isUnavailable]) => {
+    expect(isLevelUnavailable(needs(changes), nodes)).toBe(isUnavailable);
   });
 });
 
 describe("choosing among nodes", () => {
   const nodes = Array.from({ length: 10 }, (_, index) => `node_01J0000000000000000000000${index}` as NodeId);
-  const verdicts = (ids: readonly NodeId[]) =>
-    ids.map((nodeId) => ({ nodeId, isEligible: true, isFree: true, reason: "" }));
+  const verdicts = (ids: readonly NodeId[]) => ids.map((nodeId) => ({ nodeId, isEligible: true }));
   const tasks = Array.from({ length: 2000 }, (_, index) => `task_${index}` as TaskId);
 
   it("H5: the choice is the same in any order, and even", () => {

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { systemScope } from "../../src/access/scope.js";
+import { FIRST_BOUNCE_PAUSE_MS } from "../../src/tasks/bounce-pause.js";
 import { createInputRelay } from "../../src/tasks/input.js";
 import { createLocalWake } from "../../src/wake/local.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
@@ -96,6 +97,8 @@ describe("input of a task", () => {
     const written = write("abc");
     await turns();
     node.declined({ taskId, attempt: 1 }, false);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
     await until(async () => (await mesh.task(taskId)).attempt === 2);
     await run(node, 2);
     await until(() => pieces().length === 1);

@@ -3,6 +3,7 @@ import type { CortexError } from "@cortex-mesh/protocol";
 import { type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
 import { LogKind } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../../src/access/scope.js";
+import { FIRST_BOUNCE_PAUSE_MS } from "../../src/tasks/bounce-pause.js";
 import { createOutputReceiver, type OutputReceiver } from "../../src/tasks/output.js";
 import { MAX_UNCOMMITTED_BYTES } from "../../src/tasks/output-bounds.js";
 import type { OutputPiece } from "../../src/tasks/output-plan.js";
@@ -181,6 +182,8 @@ describe("who may write", () => {
     receiver.receive(source(), piece(1, "stdout", "first "), reply);
     await until(() => answers.length === 1);
     node.declined({ taskId, attempt: 1 }, false);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
     await until(async () => (await mesh.task(taskId)).attempt === 2);
     // The receiver was not told: its open log finds out by itself.
     receiver.receive(source(), piece(2, "stdout", "LATE"), reply);

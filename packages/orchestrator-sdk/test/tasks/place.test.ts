@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { CortexError, type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../../src/access/scope.js";
+import { FIRST_BOUNCE_PAUSE_MS } from "../../src/tasks/bounce-pause.js";
+import { CANCEL_ALL_WAIT_MS } from "../../src/tasks/cancel-all.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -36,22 +38,22 @@ describe("order", () => {
     const late = await mesh.submit(sessionId);
     node.declined({ taskId: first!, attempt: 1 }, false);
     await until(() => granted(node).length === 2);
-    expect(granted(node)[1]).toBe(first);
-    for (const taskId of [first!, second!, third!]) {
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
+    for (const taskId of [second!, first!, third!]) {
       const attempt = taskId === first ? 2 : 1;
       await until(() => granted(node).includes(taskId));
       node.ended({ taskId, attempt });
       await mesh.reaches(taskId, "succeeded");
     }
     await until(() => granted(node).length === 5);
-    expect(granted(node)).toEqual([first, first, second, third, late]);
+    expect(granted(node)).toEqual([first, second, first, third, late]);
   });
 
   it("H5: a task waits for its node and is placed when that comes online", async () => {
     const taskId = await mesh.submit(sessionId);
     expect(await mesh.services.tasks.explain(alice, taskId)).toMatchObject({
       summary: expect.stringContaining("waits"),
-      candidates: [{ nodeId, isEligible: true, reason: "the node is offline" }],
+      candidates: [{ nodeId, isAble: true, isOnline: false, isEligible: false, reason: "node a is offline" }],
     });
     const node = await connect(1);
     await mesh.reaches(taskId, "leased");
@@ -104,6 +106,32 @@ describe("slots", () => {
     await until(() => granted(again).includes(next));
   });
 
+  it("H5: a slot comes back as well when its task was accepted in the moment in which its session was deleted", async () => {
+    const node = await connect(1);
+    const { list } = mesh.store.tasks;
+    let proceed = (): void => undefined;
+    const isListed = new Promise<void>((resolve) => (proceed = resolve));
+    Object.assign(mesh.store.tasks, {
+      list: async (...asked: Parameters<typeof list>) => {
+        Object.assign(mesh.store.tasks, { list });
+        const page = await list(...asked);
+        await isListed;
+        return page;
+      },
+    });
+    const removed = mesh.services.sessions.remove(alice, sessionId);
+    const taskId = await mesh.submit(sessionId);
+    await mesh.reaches(taskId, "leased");
+    proceed();
+    await until(() => node.cancels().length === 1);
+    // The node does not answer the cancel in time.
+    await mesh.clock.advance(CANCEL_ALL_WAIT_MS);
+    await removed;
+    expect(await mesh.store.tasks.get(systemScope, taskId)).toBeUndefined();
+    const next = await mesh.submit(await mesh.addSession([nodeId]));
+    await until(() => granted(node).includes(next));
+  });
+
   it("H5: a slot is kept while the node is away", async () => {
     const [first, second] = await submitMany(2);
     const node = await connect(1);
@@ -140,7 +168,7 @@ describe("a choice that is out of date", () => {
     await turns();
     expect(granted(node)).toEqual([]);
     expect((await mesh.services.tasks.explain(alice, taskId)).candidates).toMatchObject([
-      { reason: "the node is draining" },
+      { isAble: true, isDraining: true, isEligible: false, reason: "node a is draining and takes nothing new" },
     ]);
   });
 
@@ -157,6 +185,7 @@ describe("a choice that is out of date", () => {
     );
     node.declined({ taskId, attempt: 1 }, false);
     await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
     await turns();
     expect(await mesh.task(taskId)).toMatchObject({ state: "queued", attempt: 1 });
   });

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { LogKind } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../../src/access/scope.js";
+import { FIRST_BOUNCE_PAUSE_MS } from "../../src/tasks/bounce-pause.js";
 import type { TaskStreamEvent } from "../../src/tasks/task-service.js";
 import { alice, bob, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
@@ -123,6 +124,8 @@ describe("reading events", () => {
     node.log(attempt(), { seq: 1, text: "first " });
     await until(() => node.acked(attempt()) === 1);
     node.declined(attempt(), false);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
     await until(async () => (await mesh.task(taskId)).attempt === 2);
     node.log({ taskId, attempt: 2 }, { seq: 1, text: "second" });
     node.ended({ taskId, attempt: 2 }, { lastLogSeq: 1 });

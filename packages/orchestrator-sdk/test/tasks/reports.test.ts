@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../../src/access/scope.js";
+import { FIRST_BOUNCE_PAUSE_MS } from "../../src/tasks/bounce-pause.js";
 import { createTaskWriter } from "../../src/tasks/commit.js";
 import { createOutputReceiver } from "../../src/tasks/output.js";
 import { createTaskReports } from "../../src/tasks/reports.js";
@@ -42,6 +43,8 @@ describe("what a node reports", () => {
 
   it("H5: a task that is declined for now is given again, one that is declined for good is rejected", async () => {
     node.declined(attempt(), false);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
     await until(async () => (await mesh.task(taskId)).attempt === 2);
     node.declined({ taskId, attempt: 2 }, true);
     expect(await mesh.reaches(taskId, "rejected")).toMatchObject({ error: { code: "GRANT_REFUSED" } });
@@ -101,6 +104,8 @@ describe("a report that does not count", () => {
 
   it("H4: is one of another attempt; its result is acknowledged, so that the node forgets it", async () => {
     node.declined(attempt(), false);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
     await until(async () => (await mesh.task(taskId)).attempt === 2);
     node.started(attempt());
     node.ended(attempt());
@@ -111,7 +116,13 @@ describe("a report that does not count", () => {
   it("H4: is one of an older connection", async () => {
     const { store } = mesh;
     const wake = createLocalWake();
-    const output = createOutputReceiver({ store, files: mesh.files, wake, clock: mesh.clock, onError: () => undefined });
+    const output = createOutputReceiver({
+      store,
+      files: mesh.files,
+      wake,
+      clock: mesh.clock,
+      onError: () => undefined,
+    });
     const writer = createTaskWriter({ store, wake, clock: mesh.clock });
     const late: string[] = [];
     const reports = createTaskReports({
