@@ -1,15 +1,14 @@
 /**
  * The control socket of a running hub: HTTP on a Unix socket in its data directory, for whoever may open that.
  *
- * It is bound before anything else is opened, so that a second hub on the directory is turned away. A socket without
- * anybody behind it is what a killed hub left, and is replaced.
+ * It is bound before anything else is opened, so that who asks a hub that is starting gets an answer. The directory's lock is
+ * held by then, so a socket that is in the way was left by a killed hub, and is replaced.
  */
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { connect } from "node:net";
+import { type DataLock, takeDataLock } from "@cortex-mesh/orchestrator-sdk";
 import { CortexError, toCortexError } from "@cortex-mesh/protocol";
 import { openControlAddress } from "./control-address.js";
-import { directoryInUse, lockDirectory } from "./directory-lock.js";
 
 /** A request that came in. */
 export interface ControlRequest {
@@ -29,9 +28,11 @@ export type ControlHandler = (request: ControlRequest) => Promise<ControlAnswer>
 
 /** A bound control socket. */
 export interface ControlServer {
+  /** The lock of the data directory, for the hub. */
+  readonly lock: DataLock;
   /** Starts answering; until then requests are told to come again. */
   serve(handler: ControlHandler): void;
-  /** Ends what is under way and removes the socket. Idempotent. */
+  /** Ends what is under way, removes the socket and gives up the lock. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -40,30 +41,28 @@ const MAX_BODY_BYTES = 64 * 1024;
 /**
  * Binds the control socket of a data directory that exists.
  *
- * @throws {@link ExitError} with status 73 when another hub uses the directory.
+ * @throws {@link CortexError} `STATE_IN_USE` when another hub uses the directory.
  */
 export async function bindControlSocket(directory: string): Promise<ControlServer> {
-  const lock = await lockDirectory(directory);
+  const lock = takeDataLock(directory);
   const address = openControlAddress(directory);
   let handler: ControlHandler | undefined;
   const server = createServer((request, response) => {
     answer(handler, request, response).catch(() => response.destroy());
   });
   try {
-    if (!(await listen(server, address.path))) {
-      if (await isAnswered(address.path)) throw directoryInUse(directory);
-      await rm(address.path, { force: true });
-      if (!(await listen(server, address.path))) throw directoryInUse(directory);
-    }
+    await rm(address.path, { force: true });
+    await listen(server, address.path);
     await chmod(address.path, 0o600);
   } catch (error) {
     server.close();
     address.release();
-    await lock.release();
+    lock.release();
     throw error;
   }
   let closing: Promise<void> | undefined;
   return {
+    lock,
     serve(next) {
       handler = next;
     },
@@ -80,29 +79,13 @@ export async function bindControlSocket(directory: string): Promise<ControlServe
   };
 }
 
-/** Whether it listens now; false when the path is taken. */
-function listen(server: Server, path: string): Promise<boolean> {
+function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException): void => {
-      if (error.code === "EADDRINUSE") resolve(false);
-      else reject(error);
-    };
-    server.once("error", onError);
+    server.once("error", reject);
     server.listen(path, () => {
-      server.off("error", onError);
-      resolve(true);
+      server.off("error", reject);
+      resolve();
     });
-  });
-}
-
-function isAnswered(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
   });
 }
 

@@ -1,7 +1,7 @@
 /** `cortex-hub serve`: a hub in the foreground until it is told to stop. */
 
 import type { Logger } from "pino";
-import { createHub, type Hub } from "@cortex-mesh/orchestrator-sdk";
+import { createHub, type DataLock, type Hub } from "@cortex-mesh/orchestrator-sdk";
 import { CortexError } from "@cortex-mesh/protocol";
 import { createControlHandler } from "./control-routes.js";
 import { bindControlSocket } from "./control-server.js";
@@ -25,7 +25,7 @@ export async function serve(settings: HubSettings): Promise<number> {
   makeDirectory(settings.data);
   const control = await bindControlSocket(settings.data);
   try {
-    const { hub, users } = await startHub(settings, logger);
+    const { hub, users } = await startHub(settings, { logger, lock: control.lock });
     try {
       if (await users.makeAdmin(settings.data))
         logger.info({ data: settings.data }, "made the user admin; its token is in admin.token");
@@ -47,7 +47,10 @@ export async function serve(settings: HubSettings): Promise<number> {
   return EXIT.ok;
 }
 
-async function startHub(settings: HubSettings, logger: Logger): Promise<{ hub: Hub; users: Users }> {
+async function startHub(
+  settings: HubSettings,
+  { logger, lock }: { readonly logger: Logger; readonly lock: DataLock },
+): Promise<{ hub: Hub; users: Users }> {
   let users: Users | undefined;
   const hub = await createHub({
     data: settings.data,
@@ -56,6 +59,8 @@ async function startHub(settings: HubSettings, logger: Logger): Promise<{ hub: H
     advertise: settings.advertise,
     allowPlainHttp: settings.allowPlainHttp,
     logger,
+    lock,
+    metrics: { hasProcess: true },
     authenticate: async (request) => {
       if (users === undefined) throw new CortexError("UNAVAILABLE", "the hub is starting");
       const token = bearerToken(request.headers.get("authorization"));
@@ -68,9 +73,6 @@ async function startHub(settings: HubSettings, logger: Logger): Promise<{ hub: H
 }
 
 function warnOfSettings(settings: HubSettings, logger: Logger): void {
-  for (const variable of settings.unknownVariables) {
-    logger.warn({ variable }, "an environment variable looks like a setting and is none");
-  }
   if (settings.advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(settings.grpc)) {
     logger.warn(
       { grpc: settings.grpc },
@@ -87,7 +89,6 @@ async function closeInTime(running: { readonly hub: Hub; readonly logger: Logger
       resolve();
     }, CLOSE_TIMEOUT_MS);
   });
-  // The control socket goes last: while it is bound, no other hub takes the directory.
   await Promise.race([running.hub.close(), tooLate]);
   clearTimeout(timer);
 }

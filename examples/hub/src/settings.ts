@@ -1,8 +1,8 @@
 /**
  * Settings of the hub: a YAML file, over it the environment, over it the flags. Reads only what it is handed.
  *
- * Each layer is checked by itself, so that a fault names where it is. An unknown key of the file is a fault; an unknown
- * variable is only reported, since container platforms set variables by the name of a service.
+ * Each layer is checked by itself, so that a fault names where it is. An unknown key of the file is a fault, and so is an
+ * unknown variable, less those that container platforms make from the name of a service.
  */
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -27,8 +27,6 @@ export interface HubSettings {
   readonly allowPlainHttp: boolean;
   /** @default info */
   readonly logLevel: LogLevel;
-  /** Variables that look like settings and are none. */
-  readonly unknownVariables: readonly string[];
 }
 
 /** Flags of the command line, as they came. */
@@ -49,6 +47,8 @@ export interface SettingsSources {
 }
 
 const ENV_PREFIX = "CORTEX_HUB_";
+/** What container platforms set for a service of the program's name. */
+const SERVICE_VARIABLE = /^CORTEX_HUB_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)$/;
 const ENDPOINT = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):(\d{1,5})$/;
 
 /** Whether `text` is `HOST:PORT`, an IPv6 host in brackets. */
@@ -74,7 +74,7 @@ const fileSchema = z.strictObject({
   log: z.strictObject({ level: logLevel.optional() }).optional(),
 });
 
-const envSchema = z.object({
+const envSchema = z.strictObject({
   CORTEX_HUB_CONFIG: z.string().optional(),
   CORTEX_HUB_DATA: z.string().optional(),
   CORTEX_HUB_HTTP: endpointText.optional(),
@@ -100,7 +100,9 @@ const flagSchema = z.object({
  */
 export function readSettings(sources: SettingsSources): HubSettings {
   const flags = check(flagSchema, sources.flags, { status: EXIT.usage, nameOf: toFlagName });
-  const set = Object.entries(sources.env).filter(([name, value]) => name.startsWith(ENV_PREFIX) && value !== "");
+  const set = Object.entries(sources.env).filter(
+    ([name, value]) => name.startsWith(ENV_PREFIX) && !SERVICE_VARIABLE.test(name) && value !== "",
+  );
   const env = check(envSchema, Object.fromEntries(set), {
     status: EXIT.badConfiguration,
     nameOf: (path) => path.join("."),
@@ -119,7 +121,6 @@ export function readSettings(sources: SettingsSources): HubSettings {
     advertise: flags.advertise ?? env.CORTEX_HUB_ADVERTISE ?? file.advertise,
     allowPlainHttp: flags.allowPlainHttp ?? env.CORTEX_HUB_ALLOW_PLAIN_HTTP ?? file.allowPlainHttp ?? false,
     logLevel: env.CORTEX_HUB_LOG_LEVEL ?? file.log?.level ?? "info",
-    unknownVariables: set.map(([name]) => name).filter((name) => !Object.hasOwn(envSchema.shape, name)),
   };
 }
 

@@ -1,11 +1,13 @@
 /**
- * `cortex-hub user add | list | remove`: through the hub where one runs, else in its store; never both.
+ * `cortex-hub user add | list | remove`: through the hub where one runs, else in its store, also before its first start.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openSqliteStore } from "@cortex-mesh/orchestrator-sdk";
+import { parseUserId } from "@cortex-mesh/protocol";
 import { askHub, type ControlCall } from "./control-client.js";
 import { EXIT, ExitError } from "./exit-status.js";
+import { makeDirectory } from "./make-directory.js";
 import { print, printJson, toTable } from "./print.js";
 import { createUsers, type NewUser, type User, type Users } from "./users.js";
 
@@ -13,6 +15,10 @@ const DATABASE_FILE = "hub.db";
 
 /** Makes a user and prints its token, once. */
 export async function addUser(data: string, name: string): Promise<void> {
+  parseUserId(name);
+  // Everything in the data directory is the hub's own.
+  process.umask(0o077);
+  makeDirectory(data);
   const user = await withUsers<NewUser>(data, { method: "POST", path: "/users", body: { name } }, (users) =>
     users.add(name),
   );
@@ -21,6 +27,7 @@ export async function addUser(data: string, name: string): Promise<void> {
 
 /** Prints the users. */
 export async function listUsers(data: string): Promise<void> {
+  assertUsed(data);
   const users = await withUsers<User[]>(data, { method: "GET", path: "/users" }, (store) => store.list());
   if (process.stdout.isTTY) {
     const rows = users.map(({ name, isAdmin, createdAt }) => [name, isAdmin ? "admin" : "", createdAt]);
@@ -30,6 +37,7 @@ export async function listUsers(data: string): Promise<void> {
 
 /** Removes a user; its token is worth nothing from then on. */
 export async function removeUser(data: string, name: string): Promise<void> {
+  assertUsed(data);
   const path = `/users/${encodeURIComponent(name)}`;
   await withUsers(data, { method: "DELETE", path }, (users) => users.remove(name));
   print(
@@ -38,17 +46,15 @@ export async function removeUser(data: string, name: string): Promise<void> {
   );
 }
 
+function assertUsed(data: string): void {
+  if (existsSync(join(data, DATABASE_FILE))) return;
+  throw new ExitError(EXIT.failed, `no hub ever used the data directory ${data} (--data names another one)`);
+}
+
 async function withUsers<T>(data: string, call: ControlCall, offline: (users: Users) => Promise<T>): Promise<T> {
   const answer = await askHub(data, call);
   if (answer !== undefined) return answer.value as T;
-  const path = join(data, DATABASE_FILE);
-  if (!existsSync(path)) {
-    throw new ExitError(
-      EXIT.failed,
-      `no hub was ever started with the data directory ${data} (--data names another one)`,
-    );
-  }
-  const store = await openSqliteStore({ path });
+  const store = await openSqliteStore({ path: join(data, DATABASE_FILE) });
   try {
     return await offline(createUsers(store));
   } finally {

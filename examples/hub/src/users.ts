@@ -38,7 +38,10 @@ export interface NewUser {
 
 /** Manages the users in a store. */
 export interface Users {
-  /** @throws {@link CortexError} `BAD_NAME` when the name is taken or is none. */
+  /**
+   * @throws {@link CortexError} `BAD_NAME` when the name is taken or is none; so it is for {@link ADMIN} before the first
+   * start, which makes that user.
+   */
   add(name: string): Promise<NewUser>;
   list(): Promise<User[]>;
   /** What the user owns stays, and belongs to the next user of the name. @throws {@link CortexError} `NOT_FOUND` */
@@ -78,6 +81,8 @@ async function add(store: UserStore, name: string, createdAtMs: number): Promise
   const userId = parseUserId(name);
   const token = makeToken();
   await store.transaction(async (tx) => {
+    if (name === ADMIN && (await tx.keys.get(FIRST_START_KEY)) === undefined)
+      throw new CortexError("BAD_NAME", `the first start of the hub makes the user "${ADMIN}"`);
     if ((await tx.users.get(userId)) !== undefined)
       throw new CortexError("BAD_NAME", `there is a user "${name}" already`);
     await tx.users.insert({ userId, tokenSha256: hashOf(token), isAdmin: false, createdAtMs });

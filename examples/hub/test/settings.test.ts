@@ -83,10 +83,21 @@ describe("settings of the hub", () => {
     expect(broken.message).not.toContain("cxt_secret");
   });
 
-  it("L3: a variable that only looks like a setting is reported, not refused", () => {
-    expect(read({ env: { CORTEX_HUB_SERVICE_HOST: "10.0.0.1" } }).unknownVariables).toEqual([
-      "CORTEX_HUB_SERVICE_HOST",
-    ]);
+  it("L3: an unknown variable ends with 65 and is named, its value is not", () => {
+    const { status, message } = faultOf({ env: { CORTEX_HUB_LOGLEVEL: "cxt_secret" } });
+    expect(status).toBe(65);
+    expect(message).toBe("CORTEX_HUB_LOGLEVEL: unknown key");
+  });
+
+  it("L3: what a container platform sets for a service named cortex-hub is no setting", () => {
+    const env = {
+      CORTEX_HUB_SERVICE_HOST: "10.0.0.1",
+      CORTEX_HUB_SERVICE_PORT_GRPC: "50051",
+      CORTEX_HUB_PORT: "tcp://10.0.0.1:8080",
+      CORTEX_HUB_PORT_8080_TCP_ADDR: "10.0.0.1",
+    };
+    expect(read({ env })).toEqual(read({}));
+    expect(faultOf({ env: { CORTEX_HUB_PORTS: "1" } }).message).toContain("CORTEX_HUB_PORTS");
   });
 
   it.each([

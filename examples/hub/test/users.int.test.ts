@@ -34,6 +34,13 @@ describe("users of the reference hub", () => {
     }
   });
 
+  it("I8: the name of the first user is kept for the first start, which makes it", async () => {
+    await expect(users.add("admin")).rejects.toMatchObject({ code: "BAD_NAME" });
+    expect(await users.makeAdmin(data)).toBe(true);
+    await users.remove("admin");
+    await users.add("admin");
+  });
+
   it("I8: a name that is taken is refused and the first token stays good", async () => {
     const { token } = await users.add("bob");
     await expect(users.add("bob")).rejects.toMatchObject({ code: "BAD_NAME" });

@@ -1,5 +1,5 @@
 /** How the program ends: exit statuses after sysexits(3), and the error that carries one. */
-import { type CortexErrorCode, isCortexError } from "@cortex-mesh/protocol";
+import { type CortexErrorCode, isCortexError, toPrintable, withoutSecrets } from "@cortex-mesh/protocol";
 
 /** Exit statuses of `cortex-node`. */
 export const EXIT = {
@@ -72,8 +72,10 @@ export function exitStatusOf(error: unknown): number {
   return UNUSABLE_FILE_CODES.has(code) ? EXIT.stateUnusable : EXIT.internal;
 }
 
-/** What to tell a person of a caught value; a fault of the program comes with its stack. */
+/** What to tell a person of a caught value, less secrets and what steers a terminal; a fault of the program comes with its stack. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return exitStatusOf(error) === EXIT.internal ? (error.stack ?? error.message) : error.message;
+  if (!(error instanceof Error)) return toPrintable(withoutSecrets(String(error)));
+  const isFault = exitStatusOf(error) === EXIT.internal;
+  const text = withoutSecrets(isFault ? (error.stack ?? error.message) : error.message);
+  return isFault ? text.split("\n").map(toPrintable).join("\n") : toPrintable(text);
 }

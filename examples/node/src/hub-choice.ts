@@ -2,7 +2,7 @@
  * Which hub: what the invite says, what the settings put in its place, and what the state directory remembers.
  */
 import { X509Certificate } from "node:crypto";
-import { existsSync } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import { type NodeIdentity, openStateDirectory, readIdentity, writeIdentity } from "@cortex-mesh/node-sdk";
 import { decodeInvite, encodeInvite } from "@cortex-mesh/protocol";
@@ -11,9 +11,20 @@ import type { NodeSettings } from "./settings.js";
 
 const DATABASE_FILE = "node.db";
 
-/** Whether a node ever used this directory. Opens nothing. */
+/**
+ * Whether a node ever used this directory. Opens nothing.
+ *
+ * @throws the system's error when the directory is there and cannot be used.
+ */
 export function isStateDirectory(state: string): boolean {
-  return existsSync(join(state, DATABASE_FILE));
+  if (!isThere(state)) return false;
+  accessSync(state, constants.R_OK | constants.W_OK | constants.X_OK);
+  return isThere(join(state, DATABASE_FILE));
+}
+
+/** Only "not found" is a no: what cannot be looked at may be there. */
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /**
@@ -52,15 +63,16 @@ export async function prepareIdentity(state: string, settings: NodeSettings): Pr
 }
 
 /**
- * Refuses to join another hub with a directory that belongs to one: what waits there is not for it.
+ * Refuses to join again with a directory that belongs to a node: what waits there is not for another one. The invite that
+ * made the node is let through, so that a join that was cut off can be repeated.
  *
  * @throws {@link ExitError} with 73
  */
-export function assertSameHub(invite: string, identity: NodeIdentity, state: string): void {
-  if (decodeInvite(invite).caFingerprint === fingerprintOf(identity)) return;
+export function assertSameInvite(invite: string, identity: NodeIdentity, state: string): void {
+  if (decodeInvite(invite).inviteId === identity.inviteId) return;
   throw new ExitError(
     EXIT.stateUnusable,
-    `${state} belongs to ${identity.nodeId} of the hub at ${identity.address}: \`cortex-node leave\` first, or name another --state`,
+    `${state} belongs to ${identity.nodeId} of the hub at ${identity.address}: start it with \`cortex-node run\`; to join anew, \`cortex-node leave\` first or name another --state`,
   );
 }
 

@@ -1,6 +1,10 @@
 /** What goes to standard output: for people on a terminal, one JSON object a line for programs. */
+import { toPrintable } from "@cortex-mesh/protocol";
 
-/** Prints text on a terminal, and `value` as a line of JSON elsewhere. */
+/** Prints text on a terminal, line by line without what would steer it, and `value` as a line of JSON elsewhere. */
 export function print(value: unknown, text: string): void {
-  process.stdout.write(process.stdout.isTTY ? `${text}\n` : `${JSON.stringify(value)}\n`);
+  const shown = process.stdout.isTTY
+    ? text.split("\n").map(toPrintable).join("\n")
+    : toPrintable(JSON.stringify(value));
+  process.stdout.write(`${shown}\n`);
 }

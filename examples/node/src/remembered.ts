@@ -22,7 +22,7 @@ export async function readRemembered(state: string): Promise<RememberedSettings 
 
 /** Keeps the settings, whole or not at all. */
 export async function writeRemembered(state: string, settings: NodeSettings): Promise<void> {
-  const { invite: _, unknownVariables: __, ...kept } = settings;
+  const { invite: _, ...kept } = settings;
   const path = join(state, FILE);
   const draft = `${path}.new`;
   await rm(draft, { force: true });

@@ -5,7 +5,7 @@ import { type CortexNode, createNode } from "@cortex-mesh/node-sdk";
 import { decodeInvite } from "@cortex-mesh/protocol";
 import { enrolNode } from "./enrol-node.js";
 import { EXIT, ExitError } from "./exit-status.js";
-import { adjustInvite, assertSameHub, isStateDirectory, prepareIdentity } from "./hub-choice.js";
+import { adjustInvite, assertSameInvite, prepareIdentity } from "./hub-choice.js";
 import { createLogger } from "./logger.js";
 import { makeDirectory } from "./make-directory.js";
 import { print } from "./print.js";
@@ -63,15 +63,16 @@ interface Enrolling {
 
 async function enrolAndWork({ state, settings: given, invite, isRunning }: Enrolling): Promise<number> {
   const settings = { ...given, workspaceRoot: given.workspaceRoot ?? expandHome(DEFAULT_WORKSPACE_ROOT) };
-  if (isStateDirectory(state)) {
-    const identity = await prepareIdentity(state, { ...settings, hubAddress: undefined });
-    if (identity !== undefined) assertSameHub(invite, identity, state);
-  }
+  const identity = await prepareIdentity(state, { ...settings, hubAddress: undefined });
+  if (identity !== undefined) assertSameInvite(invite, identity, state);
   const { signals, logger } = begin(settings);
   return withNode(state, settings, async (node) => {
-    const isEnrolled = await enrolNode(node, { invite, maxRetries: settings.maxRetries, logger, signal: signals.stop });
+    const isEnrolled =
+      identity !== undefined ||
+      (await enrolNode(node, { invite, maxRetries: settings.maxRetries, logger, signal: signals.stop }));
     if (!isEnrolled) return EXIT.ok;
     await writeRemembered(state, settings);
+    if (identity === undefined) logger.info({ nodeId: node.nodeId }, "the node is enrolled");
     if (isRunning) return work({ node, state, signals, logger });
     const hub = decodeInvite(invite).address;
     print({ event: "joined", nodeId: node.nodeId, hub }, `joined ${hub} as ${node.nodeId ?? ""}`);
@@ -82,9 +83,6 @@ async function enrolAndWork({ state, settings: given, invite, isRunning }: Enrol
 function begin(settings: NodeSettings): { readonly signals: StopSignals; readonly logger: Logger } {
   const signals = watchStopSignals();
   const logger = createLogger(settings.logLevel ?? "info");
-  for (const variable of settings.unknownVariables) {
-    logger.warn({ variable }, "an environment variable looks like a setting and is none");
-  }
   return { signals, logger };
 }
 

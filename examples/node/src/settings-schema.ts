@@ -77,7 +77,7 @@ const labelsText = z.string().transform((text, context) => {
 });
 
 /** The environment; one variable a key. */
-export const envSchema = z.object({
+export const envSchema = z.strictObject({
   CORTEX_NODE_CONFIG: z.string().optional(),
   CORTEX_NODE_STATE: z.string().optional(),
   CORTEX_NODE_HUB_ADDRESS: endpoint.optional(),
@@ -94,3 +94,6 @@ export const envSchema = z.object({
 
 /** What all variables of the program begin with. */
 export const ENV_PREFIX = "CORTEX_NODE_";
+/** What container platforms set for a service of the program's name. */
+export const SERVICE_VARIABLE =
+  /^CORTEX_NODE_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)$/;

@@ -2,8 +2,8 @@
  * Settings of the node: what `join` remembered, over it a YAML file, the environment, and the flags. Reads only what it is
  * handed.
  *
- * Each layer is checked by itself, so that a fault names where it is. An unknown key of the file is a fault; an unknown
- * variable is only reported, since container platforms set variables by the name of a service.
+ * Each layer is checked by itself, so that a fault names where it is. An unknown key of the file is a fault, and so is an
+ * unknown variable, less those that container platforms make from the name of a service.
  */
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -16,6 +16,7 @@ import {
   type FileSettings,
   fileSchema,
   type LogLevel,
+  SERVICE_VARIABLE,
   UNSUPPORTED_KEYS,
 } from "./settings-schema.js";
 
@@ -39,8 +40,6 @@ export interface RememberedSettings {
 export interface NodeSettings extends RememberedSettings {
   /** Used once, while the state directory has no identity. */
   readonly invite: string | undefined;
-  /** Variables that look like settings and are none. */
-  readonly unknownVariables: readonly string[];
 }
 
 /** Flags of the command line, as they came. */
@@ -77,7 +76,7 @@ export function stateDirectoryOf({ flags, env }: Pick<SettingsSources, "flags" |
 export function readSettings(sources: SettingsSources): NodeSettings {
   const { flags, remembered } = sources;
   const set = Object.entries(sources.env).filter(
-    ([name, value]) => name.startsWith(ENV_PREFIX) && textOf(value) !== undefined,
+    ([name, value]) => name.startsWith(ENV_PREFIX) && !SERVICE_VARIABLE.test(name) && textOf(value) !== undefined,
   );
   const env = check(envSchema, Object.fromEntries(set), (path) => path.join("."));
   const configPath = flags.config ?? env.CORTEX_NODE_CONFIG;
@@ -94,7 +93,6 @@ export function readSettings(sources: SettingsSources): NodeSettings {
     drainGraceMs: env.CORTEX_NODE_DRAIN_GRACE_MS ?? file.drain?.graceMs ?? remembered?.drainGraceMs,
     maxRetries: env.CORTEX_NODE_RECONNECT_MAX_RETRIES ?? file.reconnect?.maxRetries ?? remembered?.maxRetries,
     logLevel: env.CORTEX_NODE_LOG_LEVEL ?? file.log?.level ?? remembered?.logLevel,
-    unknownVariables: set.map(([name]) => name).filter((name) => !Object.hasOwn(envSchema.shape, name)),
   };
 }
 

@@ -73,12 +73,14 @@ function followNode(node: CortexNode, logger: Logger): () => NodeStatus {
     ({ hub } = event);
     lastError = undefined;
     print({ event: "online", ...event }, `online    ${event.nodeId} at ${event.hub}`);
+    logger.info({ nodeId: event.nodeId, hub: event.hub }, "the node is online");
   });
   node.on("offline", ({ reason }) => {
     if (status !== "draining") status = "offline";
     lastError = reason?.message;
     const { code, message } = reason ?? {};
     print({ event: "offline", code, reason: message }, `offline   ${message ?? "the hub ended the connection"}`);
+    logger.info({ nodeId: node.nodeId, code, reason: message }, "the node is offline");
   });
   node.on("connectFailed", ({ error, waitMs }) => {
     lastError = error.message;
@@ -97,6 +99,8 @@ function followNode(node: CortexNode, logger: Logger): () => NodeStatus {
       `stopped${error === undefined ? "" : `   ${error.message}`}`,
     );
   });
+  node.on("taskStarted", (task) => logger.debug(task, "a task started"));
+  node.on("taskEnded", (task) => logger.debug(task, "a task ended"));
   node.on("refused", ({ error }) => {
     logger.warn({ code: error.code, reason: error.message, ...error.details }, "a grant was refused");
   });

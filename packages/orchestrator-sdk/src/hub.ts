@@ -13,12 +13,16 @@ import { join } from "node:path";
 import { type Clock, CortexError, type HubId, type IdSource, systemClock, systemIds } from "@cortex-mesh/protocol";
 import type { GrpcServer } from "@cortex-mesh/protocol/grpc";
 import { createCaller } from "./access/caller.js";
+import { type DataLock, takeDataLock } from "./data-lock.js";
 import { createHttpHandler, type FetchHandler } from "./http/handler.js";
 import { type HttpServer, serveHttp } from "./http/serve.js";
 import { openHubCore } from "./hub-core.js";
+import { watchCommits } from "./hub-events.js";
 import { type HubLogger, SILENT_LOGGER } from "./hub-logger.js";
 import type { HubParts } from "./hub-parts.js";
 import { createLinkServer } from "./link/serve.js";
+import { type HubMetrics, type MetricsPage, SILENT_METRICS } from "./metrics/hub-metrics.js";
+import { createPrometheusMetrics } from "./metrics/prometheus.js";
 import { openCertificates } from "./nodes/certificates.js";
 import { type Api, createApi } from "./operations/api.js";
 import type { OperationTable } from "./operations/operation.js";
@@ -26,12 +30,21 @@ import { type Operations, operations } from "./operations/table.js";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.js";
 import type { HubStore } from "./store/store.js";
 import type { DeadlineOptions } from "./tasks/deadlines.js";
+import { openOutputFiles } from "./tasks/output-files.js";
 
 /** A user as the host's own authentication names it. */
 export interface HostUser {
   /** `[A-Za-z0-9._-]{1,128}`, no leading dot; opaque to Cortex. */
   readonly userId: string;
   readonly groups?: readonly string[] | undefined;
+}
+
+/** Which figures a hub keeps, and who gets them. */
+export interface HubMetricsOptions {
+  /** Answers `GET /metrics` to everybody who can connect; no figure names a user, a node or a task. @default true */
+  readonly isServed?: boolean | undefined;
+  /** Also figures of the process: event loop, memory, garbage, descriptors. For one hub a process. @default false */
+  readonly hasProcess?: boolean | undefined;
 }
 
 /** How a hub is made. */
@@ -48,6 +61,8 @@ export interface HubOptions<Extra extends OperationTable = Record<never, never>>
   readonly authenticate?: ((request: Request) => Promise<HostUser | undefined> | HostUser | undefined) | undefined;
   /** Serves plain HTTP on an address that is not loopback; put TLS in front of it. @default false */
   readonly allowPlainHttp?: boolean | undefined;
+  /** The lock of `data`, when the caller holds it already; the hub gives it up when it closes. @default taken */
+  readonly lock?: DataLock | undefined;
   /** @default a SQLite file in `data` */
   readonly store?: HubStore | undefined;
   /** Operations of your own, in the API and over HTTP beside the built-in ones. */
@@ -56,6 +71,8 @@ export interface HubOptions<Extra extends OperationTable = Record<never, never>>
   readonly deadlines?: DeadlineOptions | undefined;
   /** @default none */
   readonly logger?: HubLogger | undefined;
+  /** Figures for Prometheus; false keeps none. @default kept, and served at `/metrics` */
+  readonly metrics?: HubMetricsOptions | false | undefined;
   readonly clock?: Clock | undefined;
   readonly ids?: IdSource | undefined;
 }
@@ -72,6 +89,8 @@ export interface Hub<Extra extends OperationTable = Record<never, never>> extend
   as(userId: string, options?: { readonly groups?: readonly string[] }): Api<Operations & Extra>;
   /** Answers one HTTP request; mount it where you like. */
   fetch(request: Request): Promise<Response>;
+  /** All figures as they are now, in the text format of Prometheus; no text when none are kept. */
+  metrics(): Promise<MetricsPage>;
   /** Stops taking requests and nodes; running tasks go on at their nodes. Idempotent. */
   close(): Promise<void>;
 }
@@ -81,7 +100,8 @@ const DATABASE_FILE = "hub.db";
 /**
  * Starts a hub. What was unfinished when it last stopped goes on.
  *
- * @throws CortexError `UNAVAILABLE` when an address is taken, `DATA_CORRUPT` when the data are damaged.
+ * @throws CortexError `STATE_IN_USE` when another hub has the data directory, `UNAVAILABLE` when an address is taken,
+ * `DATA_CORRUPT` when the data are damaged.
  */
 export async function createHub<Extra extends OperationTable = Record<never, never>>(
   options: HubOptions<Extra>,
@@ -107,17 +127,22 @@ async function start<Extra extends OperationTable>(
 ): Promise<Hub<Extra>> {
   const { data, clock = systemClock, ids = systemIds, logger = SILENT_LOGGER } = options;
   await mkdir(data, { recursive: true, mode: 0o700 });
-  const store = options.store ?? (await openSqliteStore({ path: join(data, DATABASE_FILE) }));
+  const lock = options.lock ?? takeDataLock(data);
+  undo.push(() => lock.release());
+  const metrics = options.metrics === false ? SILENT_METRICS : createPrometheusMetrics(options.metrics);
+  const onCommit = watchCommits({ logger, metrics });
+  const store = options.store ?? (await openSqliteStore({ path: join(data, DATABASE_FILE), onCommit }));
   // A store that was passed in belongs to its owner.
   if (options.store === undefined) undo.push(() => store.close());
   let grpcAddress = "";
   let tls = { certPem: "", keyPem: "" };
   const core = await openHubCore({
     store,
-    outputDirectory: join(data, "output"),
+    files: await openOutputFiles(join(data, "output")),
     clock,
     ids,
     logger,
+    metrics,
     deadlines: options.deadlines,
     locate: async ({ hubId }) => {
       const certificates = await openCertificates({ directory: join(data, "ca"), hubId, clock });
@@ -135,7 +160,7 @@ async function start<Extra extends OperationTable>(
 
   const table = { ...operations, ...options.operations } as Operations & Extra;
   const closing = new AbortController();
-  const fetch = createFetch(options, { table, parts: core, closing: closing.signal, logger });
+  const fetch = createFetch(options, { table, parts: core, closing: closing.signal, logger, metrics });
   const http = options.http === undefined ? undefined : await serveApi(fetch, options);
   const close = closeOnce({
     closing,
@@ -143,6 +168,7 @@ async function start<Extra extends OperationTable>(
     server,
     parts: core,
     store: options.store === undefined ? store : undefined,
+    lock,
   });
   return {
     hubId: core.authority.hubId,
@@ -151,6 +177,7 @@ async function start<Extra extends OperationTable>(
     store,
     as: (userId, { groups } = {}) => createApi(table, core.services, createCaller(userId, groups)),
     fetch,
+    metrics: () => metrics.read(),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -163,8 +190,11 @@ function createFetch(
     readonly parts: HubParts;
     readonly closing: AbortSignal;
     readonly logger: HubLogger;
+    readonly metrics: HubMetrics;
   },
 ): FetchHandler {
+  const { logger, metrics } = made;
+  const { metrics: asked } = options;
   return createHttpHandler({
     table: made.table,
     services: made.parts.services,
@@ -174,7 +204,13 @@ function createFetch(
       return user === undefined ? undefined : createCaller(user.userId, user.groups);
     },
     isReady: () => !made.closing.aborted,
-    onFault: (error, request) => made.logger.error({ err: error, ...request }, "a request failed"),
+    onFault: (error, request) => logger.error({ err: error, ...request }, "a request failed"),
+    onAnswered(request) {
+      metrics.requestAnswered(request);
+      logger.debug({ ...request, durationMs: Math.round(request.durationMs) }, "a request was answered");
+    },
+    onReader: () => metrics.readerOpened("sse"),
+    readMetrics: asked === false || asked?.isServed === false ? undefined : () => metrics.read(),
   });
 }
 
@@ -191,6 +227,7 @@ function closeOnce(running: {
   readonly server: GrpcServer;
   readonly parts: HubParts;
   readonly store: HubStore | undefined;
+  readonly lock: DataLock;
 }): () => Promise<void> {
   let closing: Promise<void> | undefined;
   const run = async (): Promise<void> => {
@@ -203,6 +240,8 @@ function closeOnce(running: {
       () => running.parts.close(),
       () => running.server.close({ graceMs: CLOSE_GRACE_MS }),
       () => running.store?.close(),
+      // Last: until then no other hub takes the directory.
+      async () => running.lock.release(),
     ];
     const failures: unknown[] = [];
     for (const step of steps) {

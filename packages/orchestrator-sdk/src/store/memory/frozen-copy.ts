@@ -17,6 +17,12 @@ export function frozenCopy<T>(value: T): T {
 }
 
 function copyProperties(value: object): object {
-  // Own properties by definition, not assignment: a property called `__proto__` is data here.
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, frozenCopy(item as unknown)]));
+  const copy: Record<string, unknown> = {};
+  for (const [name, item] of Object.entries(value)) {
+    const copied = frozenCopy(item as unknown);
+    // A property called `__proto__` is data here, so that it is defined and not assigned.
+    if (name === "__proto__") Object.defineProperty(copy, name, { value: copied, enumerable: true });
+    else copy[name] = copied;
+  }
+  return copy;
 }

@@ -106,7 +106,9 @@ function mapNames<Name extends string, T>(
   names: Readonly<Record<Name, true>>,
   make: (name: Name) => T,
 ): Record<Name, T> {
-  return Object.fromEntries(namesOf(names).map((name) => [name, make(name)])) as Record<Name, T>;
+  const made: Partial<Record<Name, T>> = {};
+  for (const name in names) made[name] = make(name);
+  return made as Record<Name, T>;
 }
 
 function namesOf<Name extends string>(names: Readonly<Record<Name, true>>): Name[] {

@@ -10,7 +10,7 @@ import { type Executor, guardExecutor } from "./executor.js";
 import type { HubSchema } from "./schema.js";
 import { createTables } from "./tables/all-tables.js";
 import type { TransactionEngine } from "./transaction-engine.js";
-import { createTransactionQueue } from "./transaction-queue.js";
+import { type CommitFigures, createTransactionQueue } from "./transaction-queue.js";
 
 /** What a {@link createSqlStore} is made of. */
 export interface SqlStoreOptions {
@@ -22,6 +22,8 @@ export interface SqlStoreOptions {
   readonly engine: TransactionEngine;
   /** Transactions that wait, at most. @default MAX_QUEUED_TRANSACTIONS */
   readonly maxQueuedCount?: number | undefined;
+  /** Hears of each commit. Must not throw. */
+  readonly onCommit?: ((commit: CommitFigures) => void) | undefined;
   /** Closes the database; called once, after the last transaction settled. */
   readonly close: () => Promise<void>;
 }
@@ -31,6 +33,7 @@ export function createSqlStore(options: SqlStoreOptions): HubStore {
   const bind = createTables(options.compiler);
   const queue = createTransactionQueue({
     engine: options.engine,
+    onCommit: options.onCommit,
     ...(options.maxQueuedCount === undefined ? {} : { maxQueuedCount: options.maxQueuedCount }),
   });
   let closing: Promise<void> | undefined;

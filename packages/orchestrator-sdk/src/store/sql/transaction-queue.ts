@@ -23,8 +23,18 @@ export interface TransactionQueueOptions {
   readonly engine: TransactionEngine;
   /** @default MAX_QUEUED_TRANSACTIONS */
   readonly maxQueuedCount?: number;
+  /** Hears of each commit, after it is durable and before its outcomes are told. Must not throw. @default nobody does */
+  readonly onCommit?: ((commit: CommitFigures) => void) | undefined;
   /** Runs a call in a later turn of the event loop. @default setImmediate */
   readonly defer?: (run: () => void) => void;
+}
+
+/** One commit of the database. */
+export interface CommitFigures {
+  /** From its begin until it is durable. */
+  readonly durationMs: number;
+  /** Transactions that shared it. */
+  readonly transactionCount: number;
 }
 
 /** Runs transactions. */
@@ -71,7 +81,7 @@ export function createTransactionQueue(options: TransactionQueueOptions): Transa
   };
   const runNext = async (): Promise<void> => {
     openCount++;
-    await runBatch(engine, waiting);
+    await runBatch(options, waiting);
     openCount--;
     schedule();
     if (openCount === 0 && waiting.length === 0) for (const listener of idleListeners.splice(0)) listener();
@@ -115,7 +125,8 @@ function createJob<T>(
 }
 
 /** Takes jobs from `waiting` until none is left or the batch is full, then commits. Never rejects. */
-async function runBatch(engine: TransactionEngine, waiting: Job[]): Promise<void> {
+async function runBatch({ engine, onCommit }: TransactionQueueOptions, waiting: Job[]): Promise<void> {
+  const startedAtMs = performance.now();
   const taken: Job[] = [];
   const outcomes: Outcome[] = [];
   let transaction: EngineTransaction | undefined;
@@ -126,6 +137,7 @@ async function runBatch(engine: TransactionEngine, waiting: Job[]): Promise<void
       outcomes.push(await runJob(job, transaction, engine.maxBatchCount > 1));
     }
     await transaction?.commit();
+    onCommit?.({ durationMs: performance.now() - startedAtMs, transactionCount: taken.length });
   } catch (error) {
     await transaction?.rollback().catch(() => {
       // The first error is the one to report; an open transaction that cannot be undone fails the next BEGIN.

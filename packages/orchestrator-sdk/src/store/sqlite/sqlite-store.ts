@@ -9,6 +9,7 @@ import { dirname } from "node:path";
 import { CortexError } from "@cortex-mesh/protocol";
 import { migrate } from "../sql/migrations/migrate.js";
 import { createSqlStore } from "../sql/sql-store.js";
+import type { CommitFigures } from "../sql/transaction-queue.js";
 import type { HubStore } from "../store.js";
 import { openSqliteConnection, type SqliteConnection } from "./sqlite-connection.js";
 import { createSqliteKysely } from "./sqlite-dialect.js";
@@ -20,6 +21,8 @@ export interface SqliteStoreOptions {
   readonly path: string;
   /** Transactions that wait, at most; beyond it they are refused as `UNAVAILABLE`. @default 8192 */
   readonly maxQueuedTransactions?: number;
+  /** Hears of each commit, after it is durable. Must not throw. @default nobody does */
+  readonly onCommit?: ((commit: CommitFigures) => void) | undefined;
 }
 
 /**
@@ -42,7 +45,7 @@ const CACHE_KIB = 16 * 1024;
  * newer version wrote it; `UNAVAILABLE` while another process holds it. What the file system refuses comes as it is.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<HubStore> {
-  const { path, maxQueuedTransactions } = options;
+  const { path, maxQueuedTransactions, onCommit } = options;
   createPrivately(path);
   const writer = openSqliteConnection(path);
   let reader: SqliteConnection | undefined;
@@ -58,6 +61,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<HubS
       reader,
       engine: createSqliteEngine(writer),
       maxQueuedCount: maxQueuedTransactions,
+      onCommit,
       close: closeBoth(reader, writer),
     });
   } catch (error) {
