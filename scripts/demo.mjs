@@ -8,13 +8,13 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { connectApi } from "./demo-api.mjs";
+import { connect, isCortexError } from "@cortex-mesh/orchestrator-sdk/client";
 import { startProgram } from "./demo-program.mjs";
 import { run, runScript, StepError, say } from "./terminal.mjs";
 import { ROOT } from "./workspaces.mjs";
 
 /** @typedef {import("./demo-program.mjs").Program} Program */
-/** @typedef {import("./demo-api.mjs").Api} Api */
+/** @typedef {ReturnType<typeof connect>} Api */
 /** @typedef {{ http?: string, grpc?: string, nodeId?: string, sessionId?: string }} Memory */
 
 const STATE = join(ROOT, ".cortex");
@@ -34,6 +34,8 @@ const DATA_IN_USE = 73;
 /** What runs and has to be ended, in the order of the start. @type {Program[]} */
 const programs = [];
 const stop = new AbortController();
+/** Ends whatever call is under way. */
+const options = { signal: stop.signal };
 
 /** @returns {Memory} */
 function readMemory() {
@@ -90,7 +92,16 @@ async function startNode(api, memory, grpc) {
   const env = { CORTEX_NODE_HUB_ADDRESS: grpc };
   const args = isKnown
     ? ["run", "--state", NODE_STATE]
-    : ["join", await createInvite(api), "--state", NODE_STATE, "--workspace", WORKSPACE, "--name", "demo"];
+    : [
+        "join",
+        (await api.createInvite({ name: "demo" }, options)).invite,
+        "--state",
+        NODE_STATE,
+        "--workspace",
+        WORKSPACE,
+        "--name",
+        "demo",
+      ];
   const node = startProgram("cortex-node", args, { signal: stop.signal, env });
   programs.push(node);
   return String((await node.event("online"))["nodeId"]);
@@ -102,13 +113,24 @@ async function startNode(api, memory, grpc) {
  */
 async function isNodeKnown(api, nodeId) {
   if (nodeId === undefined || !existsSync(join(NODE_STATE, "identity.key"))) return false;
-  const node = await api.find(`/nodes/${nodeId}`);
-  return node !== undefined && node["status"] !== "revoked";
+  const node = await find(api.getNode({ nodeId }, options));
+  return node !== undefined && node.status !== "revoked";
 }
 
-/** @param {Api} api */
-async function createInvite(api) {
-  return String((await api.post("/nodes/invites", { name: "demo" }))["invite"]);
+/**
+ * Undefined when there is no such thing.
+ *
+ * @template T
+ * @param {Promise<T>} call
+ * @returns {Promise<T | undefined>}
+ */
+async function find(call) {
+  try {
+    return await call;
+  } catch (error) {
+    if (isCortexError(error) && error.code === "NOT_FOUND") return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -120,13 +142,12 @@ async function createInvite(api) {
  * @returns {Promise<string>} its id
  */
 async function openSession(api, sessionId, nodeId) {
-  const found = sessionId === undefined ? undefined : await api.find(`/sessions/${sessionId}`);
-  if (found === undefined) {
-    return String((await api.post("/sessions", { name: "demo", nodes: [{ nodeId }] }))["sessionId"]);
+  const found = sessionId === undefined ? undefined : await find(api.getSession({ sessionId }, options));
+  if (found === undefined) return (await api.createSession({ name: "demo", nodes: [{ nodeId }] }, options)).sessionId;
+  if (!found.nodes.some((node) => node.nodeId === nodeId)) {
+    await api.attachNode({ sessionId: found.sessionId, nodeId }, options);
   }
-  const attached = /** @type {{ nodeId: string }[]} */ (found["nodes"]);
-  if (!attached.some((node) => node.nodeId === nodeId)) await api.post(`/sessions/${sessionId}/nodes`, { nodeId });
-  return String(sessionId);
+  return found.sessionId;
 }
 
 /**
@@ -137,16 +158,15 @@ async function openSession(api, sessionId, nodeId) {
  */
 async function runFirstTask(api, sessionId) {
   say(`\n$ ${COMMAND}`);
-  const { taskId } = await api.post(`/sessions/${sessionId}/dispatch`, { skill: "shell", input: { command: COMMAND } });
-  for await (const { event, data } of api.follow(`/tasks/${taskId}/events`)) {
+  const { taskId } = await api.dispatch({ sessionId, skill: "shell", input: { command: COMMAND } }, options);
+  for await (const { event, data } of api.followTask({ taskId }, options)) {
     const out = event === "stdout" ? process.stdout : event === "stderr" ? process.stderr : undefined;
     out?.write(data.base64 === undefined ? (data.text ?? "") : Buffer.from(data.base64, "base64"));
   }
-  const task = await api.get(`/tasks/${taskId}`);
-  if (task["state"] !== "succeeded") {
-    throw new StepError(`the first task ended as ${task["state"]}: ${JSON.stringify(task["error"] ?? task["result"])}`);
-  }
-  say(`the task ended as ${task["state"]}\n`);
+  const { state, error, result } = await api.getTask({ taskId }, options);
+  if (state !== "succeeded")
+    throw new StepError(`the first task ended as ${state}: ${JSON.stringify(error ?? result)}`);
+  say(`the task ended as ${state}\n`);
 }
 
 /**
@@ -185,7 +205,7 @@ async function demonstrate(isExiting) {
   const memory = readMemory();
   const addresses = await startHub(memory);
   writeMemory({ ...memory, ...addresses });
-  const api = connectApi(`http://${addresses.http}`, readFileSync(TOKEN_FILE, "utf8").trim(), stop.signal);
+  const api = connect(`http://${addresses.http}`, { token: readFileSync(TOKEN_FILE, "utf8").trim() });
   const nodeId = await startNode(api, memory, addresses.grpc);
   writeMemory({ ...memory, ...addresses, nodeId });
   const sessionId = await openSession(api, memory.sessionId, nodeId);

@@ -3,7 +3,6 @@
  *
  * Ids are made by the hub (a client cannot choose where its work lands) and are never parsed for meaning.
  */
-import { monotonicFactory } from "ulid";
 import { CortexError } from "./errors.js";
 
 /** A string that is known to be an id of one kind. */
@@ -23,7 +22,7 @@ export type InviteId = Id<"inv">;
 export type UserId = Id<"user">;
 
 /** Every prefix with the id type it stands for. */
-interface IdKinds {
+export interface IdKinds {
   hub: HubId;
   node: NodeId;
   ses: SessionId;
@@ -39,14 +38,6 @@ export interface IdSource {
   /** A new id with the given prefix. Ids of one source rise. */
   next<P extends IdPrefix>(prefix: P): IdKinds[P];
 }
-
-/** Rises also within one millisecond: lists are in id order, and tasks are placed in it. */
-const nextUlid = monotonicFactory();
-
-/** Ids from the wall clock and the system's random source. */
-export const systemIds: IdSource = {
-  next: <P extends IdPrefix>(prefix: P) => `${prefix}_${nextUlid()}` as IdKinds[P],
-};
 
 const ID_BODY = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 

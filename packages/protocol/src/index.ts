@@ -15,6 +15,7 @@ export {
   isCortexErrorCode,
   toCortexError,
 } from "./errors.js";
+export { systemIds } from "./id-source.js";
 export {
   type HubId,
   type IdPrefix,
@@ -25,7 +26,6 @@ export {
   parseId,
   parseUserId,
   type SessionId,
-  systemIds,
   type TaskId,
   type UserId,
 } from "./ids.js";
@@ -54,6 +54,7 @@ export {
   policyHash,
   policySchema,
 } from "./policy/policy.js";
+export { toPrintable, withoutSecrets } from "./printable.js";
 export {
   createVerifyKey,
   ED25519_KEY_BYTES,

@@ -18,7 +18,7 @@ export const DEFAULT_MAX_OUTPUT_BYTES = 1024 * 1024 * 1024;
 export const MAX_PENDING_OUTPUT_BYTES = 4 * 1024 * 1024;
 /** One record of an output log: large enough to be cheap, small enough that streams interleave. */
 export const MAX_OUTPUT_CHUNK_BYTES = 256 * 1024;
-/** Standard input on its way to a node and not yet taken by the process. */
+/** Standard input of a task that is on its way and not yet taken by its process. A longer body streams through it, piece by piece. */
 export const MAX_PENDING_INPUT_BYTES = 256 * 1024;
 /** Tasks at once on a node, by default. */
 export const DEFAULT_MAX_TASKS = 64;

@@ -9,10 +9,11 @@ import { problemResponse, toProblem } from "./problem.js";
 import { createInputReader, type InputReader } from "./request-input.js";
 import { allowedMethods, bytesResponse, EVENT_STREAM_HEADERS, jsonResponse } from "./respond.js";
 import { createSseBody, type SentEvent } from "./sse.js";
+import { watchCaller } from "./watch-caller.js";
 
 /** What is known of a request on its way. */
 export interface HttpEnvironment {
-  Variables: { requestId: string; caller: Caller };
+  Variables: { requestId: string; caller: Caller; operation?: string };
 }
 
 /** What endpoints use. */
@@ -21,8 +22,12 @@ export interface EndpointServices {
   readonly clock: Clock;
   /** Ends event streams. */
   readonly closing: AbortSignal | undefined;
+  /** Says again who a request is from. @throws CortexError when it is nobody any more. */
+  readonly identify: (request: Request) => Promise<Caller>;
   /** Hears of faults of the hub. */
   readonly reportFault: (context: Context<HttpEnvironment>, error: unknown) => void;
+  /** Hears of a client that follows events, and by the result when it does not any more. */
+  readonly onReader?: (() => () => void) | undefined;
 }
 
 /** Answers requests to one path. */
@@ -56,12 +61,17 @@ async function respond(
   context: Context<HttpEnvironment>,
   endpoint: EndpointServices,
 ): Promise<Response> {
-  const { services, clock, closing, reportFault } = endpoint;
+  const { services, clock, closing, reportFault, identify } = endpoint;
   const request = context.req.raw;
   const requestId = context.get("requestId");
+  context.set("operation", operation.name);
   const input = await readInput(request, { pathFields: context.req.param(), clock });
+  const caller = context.get("caller");
+  // A reader that comes back while the hub closes must come back once more.
+  if (operation.kind === "events" && closing?.aborted === true)
+    throw new CortexError("UNAVAILABLE", "the hub is closing");
   const leave = createLeave(request.signal, operation.kind === "events" ? closing : undefined);
-  const result = await execute(operation, { caller: context.get("caller"), services, signal: leave.signal }, input);
+  const result = await execute(operation, { caller, services, signal: leave.signal }, input);
   switch (operation.kind) {
     case "json":
       return jsonResponse(operation.statusOf(result), result);
@@ -76,10 +86,18 @@ async function respond(
         leave.abort();
         return new Response(null, { headers: EVENT_STREAM_HEADERS });
       }
+      const onLeft = endpoint.onReader?.();
+      if (onLeft !== undefined) leave.signal.addEventListener("abort", onLeft, { once: true });
       const toDocument = (error: unknown) => {
         reportFault(context, error);
         return toProblem(error, { requestId });
       };
+      const identifyAgain = () =>
+        identify(request).catch((error: unknown) => {
+          reportFault(context, error);
+          throw error;
+        });
+      watchCaller(caller, { identify: identifyAgain, clock, leave });
       const body = createSseBody(result as EventStream<SentEvent>, { clock, leave, toProblem: toDocument });
       return new Response(body, { headers: EVENT_STREAM_HEADERS });
     }

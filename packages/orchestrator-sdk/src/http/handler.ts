@@ -12,14 +12,12 @@ import { CortexError, isCortexError } from "@cortex-mesh/protocol";
 import type { Caller } from "../access/caller.js";
 import type { OperationTable } from "../operations/operation.js";
 import type { HubServices } from "../operations/services.js";
+import { API_BASES } from "../operations/wire.js";
 import { createEndpoint, type EndpointServices, type HttpEnvironment } from "./endpoint.js";
 import { buildOpenApi } from "./openapi.js";
 import { isHubFault, problemResponse } from "./problem.js";
 import { jsonResponse } from "./respond.js";
 import { listRoutes } from "./routes.js";
-
-/** Where the API is. The second is the same without a version. */
-export const API_BASES = ["/api/v1", "/api"] as const;
 
 /** A request as it is named in a log. */
 export interface RequestName {
@@ -27,6 +25,15 @@ export interface RequestName {
   readonly requestId: string;
   readonly method: string;
   readonly path: string;
+}
+
+/** A request that was answered. */
+export interface AnsweredHttpRequest extends RequestName {
+  /** Name of the operation; `none` where no operation was reached. */
+  readonly operation: string;
+  readonly status: number;
+  /** Until the head of the answer; a stream goes on after that. */
+  readonly durationMs: number;
 }
 
 /** What the handler is made of. */
@@ -41,6 +48,12 @@ export interface HttpHandlerOptions {
   readonly closing?: AbortSignal | undefined;
   /** Hears of faults of the hub, with the request id that the client has. @default nobody does */
   readonly onFault?: ((error: unknown, request: RequestName) => void) | undefined;
+  /** Hears of every answer. Must not throw. @default nobody does */
+  readonly onAnswered?: ((request: AnsweredHttpRequest) => void) | undefined;
+  /** Hears of every client that follows events, and by the result when it does not any more. @default nobody does */
+  readonly onReader?: (() => () => void) | undefined;
+  /** The figures at `/metrics`, for everybody who can connect. @default nothing is there */
+  readonly readMetrics?: (() => Promise<{ readonly contentType: string; readonly text: string }>) | undefined;
 }
 
 /** A fetch handler: mount it anywhere that speaks `Request` and `Response`. */
@@ -48,7 +61,7 @@ export type FetchHandler = (request: Request) => Promise<Response>;
 
 /** Makes the handler. It never rejects. */
 export function createHttpHandler(options: HttpHandlerOptions): FetchHandler {
-  const { table, services, authenticate, isReady = () => true, closing } = options;
+  const { table, services, authenticate, isReady = () => true, closing, readMetrics } = options;
   const app = new Hono<HttpEnvironment>();
   const reportFault = createFaultReporter(options.onFault);
   const fail = (context: Context<HttpEnvironment>, error: unknown): Response => {
@@ -57,12 +70,16 @@ export function createHttpHandler(options: HttpHandlerOptions): FetchHandler {
   };
 
   app.use(async (context, next) => {
+    const startedAtMs = services.clock.monotonicMs();
     context.set("requestId", randomUUID());
     await next();
-    const { headers } = context.res;
+    const { headers, status } = context.res;
     headers.set("x-content-type-options", "nosniff");
     headers.set("cache-control", "no-store");
     headers.set("x-request-id", context.get("requestId"));
+    const durationMs = services.clock.monotonicMs() - startedAtMs;
+    const operation = context.get("operation") ?? "none";
+    options.onAnswered?.({ ...nameOf(context), operation, status, durationMs });
   });
   app.onError((error, context) => fail(context, error));
   app.notFound((context) => fail(context, nothingAt(context.req.path)));
@@ -71,17 +88,28 @@ export function createHttpHandler(options: HttpHandlerOptions): FetchHandler {
   app.get("/readyz", async () => {
     return (await isReady()) ? jsonResponse(200, { status: "ready" }) : jsonResponse(503, { status: "not ready" });
   });
+  if (readMetrics !== undefined) {
+    app.get("/metrics", async () => {
+      const { contentType, text } = await readMetrics();
+      return new Response(text, { headers: { "content-type": contentType } });
+    });
+  }
   const description = buildOpenApi(table);
   for (const base of API_BASES) app.get(`${base}/openapi.json`, () => jsonResponse(200, description));
 
   // Everything that is registered after this needs a caller (A1).
   app.use("/api/*", async (context, next) => {
-    const caller = await identify(authenticate, context.req.raw);
-    if (caller === undefined) throw new CortexError("UNAUTHENTICATED", "send a token: Authorization: Bearer TOKEN");
-    context.set("caller", caller);
+    context.set("caller", await identify(authenticate, context.req.raw));
     return next();
   });
-  const endpoints: EndpointServices = { services, clock: services.clock, closing, reportFault };
+  const endpoints: EndpointServices = {
+    services,
+    clock: services.clock,
+    closing,
+    identify: (request) => identify(authenticate, request),
+    reportFault,
+    onReader: options.onReader,
+  };
   for (const { path, operations } of listRoutes(table)) {
     const endpoint = createEndpoint(operations, endpoints);
     for (const base of API_BASES) app.all(`${base}${path}`, endpoint);
@@ -92,24 +120,28 @@ export function createHttpHandler(options: HttpHandlerOptions): FetchHandler {
 /** What a check of credentials may say to a client; anything else that it throws is a mistake of the host. */
 const REFUSALS: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "POLICY_DENIED", "QUOTA_EXCEEDED", "UNAVAILABLE"]);
 
-async function identify(
-  authenticate: HttpHandlerOptions["authenticate"],
-  request: Request,
-): Promise<Caller | undefined> {
+async function identify(authenticate: HttpHandlerOptions["authenticate"], request: Request): Promise<Caller> {
+  let caller: Caller | undefined;
   try {
-    return await authenticate(request);
+    caller = await authenticate(request);
   } catch (cause) {
     if (isCortexError(cause) && REFUSALS.has(cause.code)) throw cause;
     throw new CortexError("INTERNAL", "authenticate() failed", { cause });
   }
+  if (caller !== undefined) return caller;
+  throw new CortexError("UNAUTHENTICATED", "send a token: Authorization: Bearer TOKEN");
 }
 
 function createFaultReporter(onFault: HttpHandlerOptions["onFault"]): EndpointServices["reportFault"] {
   return (context, error) => {
     if (!isHubFault(error)) return;
-    const { method, path } = context.req;
-    onFault?.(error, { requestId: context.get("requestId"), method, path });
+    onFault?.(error, nameOf(context));
   };
+}
+
+function nameOf(context: Context<HttpEnvironment>): RequestName {
+  const { method, path } = context.req;
+  return { requestId: context.get("requestId"), method, path };
 }
 
 /** Longest path that is repeated to the caller. */

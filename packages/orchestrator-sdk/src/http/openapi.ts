@@ -9,9 +9,10 @@ import { feedEvent, taskEvent } from "../operations/resources/event.js";
 import { createdInviteResource, inviteResource } from "../operations/resources/invite.js";
 import { jsonObject } from "../operations/resources/json.js";
 import { nodeResource } from "../operations/resources/node.js";
+import { problemResource } from "../operations/resources/problem.js";
 import { sessionResource } from "../operations/resources/session.js";
 import { explanationResource, taskResource } from "../operations/resources/task.js";
-import { PROBLEM_TYPE, problemResource } from "./problem.js";
+import { IDEMPOTENCY_HEADER, LAST_EVENT_HEADER, PROBLEM_TYPE } from "../operations/wire.js";
 
 /** Any part of the description. */
 export type OpenApiPart = { readonly [key: string]: unknown };
@@ -31,6 +32,24 @@ names.add(jsonObject, { type: "object" });
 
 const DEFINITION = "#/$defs/";
 const COMPONENT = "#/components/schemas/";
+
+const PROBLEM = { $ref: "#/components/responses/Problem" };
+
+/** What people should know of headers that are fields. */
+const HEADER_NOTES: Readonly<Record<string, string>> = {
+  [IDEMPOTENCY_HEADER]:
+    "Makes repeats safe: the same key with the same request is the first answer again, with another request 409.",
+  [LAST_EVENT_HEADER]: "Id of the last event that the reader has; counts more than `after`.",
+};
+
+/** The header of requests for a part of the bytes. */
+const RANGE_PARAMETER = {
+  in: "header",
+  name: "range",
+  required: false,
+  schema: { type: "string" },
+  description: "One range of bytes: `bytes=0-99`, `bytes=100-`, `bytes=-100`.",
+};
 
 type SchemaOf = (schema: z.ZodType, io: "input" | "output") => OpenApiPart;
 
@@ -55,7 +74,12 @@ export function buildOpenApi(table: OperationTable): OpenApiPart {
     paths,
     components: {
       schemas,
-      responses: { Problem: { description: "A problem document", content: { [PROBLEM_TYPE]: problem } } },
+      responses: {
+        Problem: {
+          description: "A problem document (RFC 9457) with a stable `code`",
+          content: { [PROBLEM_TYPE]: problem },
+        },
+      },
       securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
     },
   };
@@ -68,7 +92,7 @@ interface InputFields {
 }
 
 function describeOperation(operation: Operation, schemaOf: SchemaOf): OpenApiPart {
-  const { places, summary, rule, statuses } = operation;
+  const { places, summary, rule } = operation;
   const input = schemaOf(operation.input, "input") as {
     properties?: Record<string, OpenApiPart>;
     required?: readonly string[];
@@ -78,20 +102,33 @@ function describeOperation(operation: Operation, schemaOf: SchemaOf): OpenApiPar
     ...places.path.map((field) => describeParameter(fields, field, { in: "path", name: field })),
     ...places.query.map((field) => describeParameter(fields, field, { in: "query", name: field })),
     ...Object.entries(places.headers).map(([field, name]) => describeParameter(fields, field, { in: "header", name })),
+    ...(operation.kind === "bytes" ? [RANGE_PARAMETER] : []),
   ];
   const requestBody = describeBody(operation, fields);
-  const answer = { description: summary, ...describeAnswer(operation, schemaOf) };
-  const none = { description: summary };
   return {
     summary,
     ...(rule === "owner" ? { description: "Answers 404 for what the caller does not own." } : {}),
     tags: [operation.paths[0].split("/")[1] ?? "api"],
     parameters,
     ...(requestBody === undefined ? {} : { requestBody }),
-    responses: {
-      ...Object.fromEntries(statuses.map((status) => [String(status), status === 204 ? none : answer])),
-      default: { $ref: "#/components/responses/Problem" },
-    },
+    responses: describeResponses(operation, schemaOf),
+  };
+}
+
+/** Every answer: of a success, the refusals that every caller should be ready for, and any other as a problem too. */
+function describeResponses(operation: Operation, schemaOf: SchemaOf): OpenApiPart {
+  const { kind, rule, statuses, summary } = operation;
+  const answer = { description: summary, ...describeAnswer(operation, schemaOf) };
+  const none = { description: summary };
+  return {
+    ...Object.fromEntries(statuses.map((status) => [String(status), status === 204 ? none : answer])),
+    ...(kind === "bytes"
+      ? { 206: { ...answer, headers: { "content-range": { schema: { type: "string" } } } }, 416: PROBLEM }
+      : {}),
+    400: PROBLEM,
+    401: PROBLEM,
+    ...(rule === "owner" ? { 404: PROBLEM } : {}),
+    default: PROBLEM,
   };
 }
 
@@ -100,7 +137,13 @@ function describeParameter(
   field: string,
   place: { readonly in: "path" | "query" | "header"; readonly name: string },
 ): OpenApiPart {
-  return { ...place, required: place.in === "path" || required.has(field), schema: properties[field] ?? {} };
+  const note = place.in === "header" ? HEADER_NOTES[place.name] : undefined;
+  return {
+    ...place,
+    required: place.in === "path" || required.has(field),
+    schema: properties[field] ?? {},
+    ...(note === undefined ? {} : { description: note }),
+  };
 }
 
 function describeBody({ places }: Operation, fields: InputFields): OpenApiPart | undefined {

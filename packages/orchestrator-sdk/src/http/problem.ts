@@ -3,29 +3,9 @@
  * where to look in its log.
  */
 import { STATUS_CODES } from "node:http";
-import { z } from "zod";
 import { CortexError, isCortexError, toCortexError } from "@cortex-mesh/protocol";
-
-/** Media type of problem documents. */
-export const PROBLEM_TYPE = "application/problem+json";
-
-/** Schema of a problem document. */
-export const problemResource = z.looseObject({
-  type: z.string(),
-  title: z.string(),
-  status: z.int(),
-  detail: z.string(),
-  /** Stable, machine-readable. */
-  code: z.string(),
-  /** Names this answer in the hub's log. */
-  instance: z.string(),
-  /** Whether the same request may succeed later. */
-  retryable: z.boolean(),
-  details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
-});
-
-/** A problem document. */
-export type Problem = z.output<typeof problemResource>;
+import type { Problem } from "../operations/resources/problem.js";
+import { PROBLEM_TYPE } from "../operations/wire.js";
 
 /** What differs from what the error itself says. */
 export interface ProblemOptions {

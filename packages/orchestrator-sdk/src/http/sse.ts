@@ -6,13 +6,13 @@
  *   costs one batch of memory.
  * - E2 a client that leaves aborts what it followed.
  * - E3 a failure after the headers is told as an event `problem`, and then the stream ends.
+ * - E4 the comment `end` is sent exactly when nothing will follow, also for a reader that comes back.
  */
-import type { Clock, Timer } from "@cortex-mesh/protocol";
+import { type Clock, isCortexError, type Timer } from "@cortex-mesh/protocol";
 import type { EventStream } from "../operations/operation.js";
-import type { Problem } from "./problem.js";
+import type { Problem } from "../operations/resources/problem.js";
+import { PROBLEM_EVENT, SSE_KEEP_ALIVE_MS, STREAM_COMMENTS } from "../operations/wire.js";
 
-/** Silence after which a comment is sent, so that proxies keep the connection and dead ones are noticed. */
-export const SSE_KEEP_ALIVE_MS = 15_000;
 /** What a client should wait before it connects again. */
 const SSE_RETRY_MS = 1000;
 
@@ -26,7 +26,10 @@ export interface SentEvent {
 /** What sending needs. */
 export interface SseOptions {
   readonly clock: Clock;
-  /** Aborted when the client leaves; what is followed must end with it (E2). */
+  /**
+   * Aborted when the client leaves; what is followed must end with it (E2). With a CortexError as its reason that error is
+   * told (E3).
+   */
   readonly leave: AbortController;
   /** Makes the document of a failure (E3). */
   readonly toProblem: (error: unknown) => Problem;
@@ -44,15 +47,20 @@ export function createSseBody(stream: EventStream<SentEvent>, options: SseOption
   const arrivals = createArrivals(stream.batches[Symbol.asyncIterator](), clock);
   let isOpened = false;
   let isLeft = false;
+  // Whatever is followed, the wait for it ends at once.
+  leave.signal.addEventListener("abort", () => arrivals.release(), { once: true });
 
   async function nextStep(): Promise<Step> {
     try {
-      const arrival = await arrivals.next();
-      if (arrival === "silence") return { text: ": keep-alive\n\n", isEnd: false };
-      if (arrival.done === true) return { text: "", isEnd: true };
+      const arrival = leave.signal.aborted ? "silence" : await arrivals.next();
+      if (isCortexError(leave.signal.reason)) throw leave.signal.reason;
+      // What ends because the hub closes is no end (E4).
+      if (leave.signal.aborted) return { text: "", isEnd: true };
+      if (arrival === "silence") return { text: formatComment(STREAM_COMMENTS.keepAlive), isEnd: false };
+      if (arrival.done === true) return { text: formatComment(STREAM_COMMENTS.end), isEnd: true };
       return { text: arrival.value.map(formatEvent).join(""), isEnd: false };
     } catch (error) {
-      return { text: `event: problem\ndata: ${JSON.stringify(toProblem(error))}\n\n`, isEnd: true };
+      return { text: `event: ${PROBLEM_EVENT}\ndata: ${JSON.stringify(toProblem(error))}\n\n`, isEnd: true };
     }
   }
 
@@ -89,7 +97,15 @@ interface Step {
 
 /** The start of a stream; an `id` alone tells the client where it stands before the first event. */
 function formatOpening(startId: string | undefined): string {
-  return startId === undefined ? `retry: ${SSE_RETRY_MS}\n\n` : `retry: ${SSE_RETRY_MS}\nid: ${startId}\n\n`;
+  const retry = `retry: ${SSE_RETRY_MS}\n`;
+  if (startId === undefined) return `${retry}\n`;
+  // Browsers keep the id alone as where they stand; parsers that forget it without data have the comment.
+  return `${retry}id: ${startId}\n${formatComment(`${STREAM_COMMENTS.start}${startId}`)}`;
+}
+
+/** A comment with the blank line that sends parsers on. */
+function formatComment(text: string): string {
+  return `: ${text}\n\n`;
 }
 
 type Arrival<T> = IteratorResult<readonly T[], unknown> | "silence";

@@ -6,7 +6,12 @@
  */
 
 import { z } from "zod";
-import { CortexError, MAX_IDEMPOTENCY_KEY_BYTES, MAX_PATH_BYTES, MAX_TASK_INPUT_BYTES } from "@cortex-mesh/protocol";
+import {
+  CortexError,
+  MAX_IDEMPOTENCY_KEY_BYTES,
+  MAX_PATH_BYTES,
+  MAX_TASK_INPUT_BYTES,
+} from "@cortex-mesh/protocol/portable";
 import type { Json } from "../store/records.js";
 import { json } from "./resources/json.js";
 

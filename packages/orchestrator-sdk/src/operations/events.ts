@@ -1,11 +1,12 @@
 /** What can be followed: the events of one task, and the feed of all that a user may see. */
 
 import { z } from "zod";
-import { CortexError, parseId } from "@cortex-mesh/protocol";
+import { CortexError, parseId } from "@cortex-mesh/protocol/portable";
 import { isFinal } from "../tasks/machine.js";
 import type { TaskView } from "../tasks/task-service.js";
 import { defineOperation, type EventStream } from "./operation.js";
 import { feedEvent, taskEvent, toFeedEventResource, toTaskEventResource } from "./resources/event.js";
+import { LAST_EVENT_HEADER } from "./wire.js";
 
 /** Replays a task's events, then follows; ends after the final state. */
 export const followTask = defineOperation({
@@ -20,7 +21,7 @@ export const followTask = defineOperation({
     /** The same, from a reader that reconnects; it counts more. */
     lastEventId: z.int().min(0).optional(),
   }),
-  headers: { lastEventId: "last-event-id" },
+  headers: { lastEventId: LAST_EVENT_HEADER },
   output: taskEvent,
   kind: "events",
   rule: "owner",
@@ -45,7 +46,7 @@ export const followEvents = defineOperation({
     /** The same, from a reader that reconnects; it counts more. */
     lastEventId: z.string().max(200).optional(),
   }),
-  headers: { lastEventId: "last-event-id" },
+  headers: { lastEventId: LAST_EVENT_HEADER },
   output: feedEvent,
   kind: "events",
   rule: "user",

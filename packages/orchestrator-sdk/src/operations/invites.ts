@@ -1,8 +1,8 @@
 /** Invites: how a node comes to a user. */
 
 import { z } from "zod";
-import { parseId } from "@cortex-mesh/protocol";
-import { MAX_INVITE_TTL_SECONDS } from "../nodes/invites.js";
+import { parseId } from "@cortex-mesh/protocol/portable";
+import { MAX_INVITE_TTL_SECONDS } from "../nodes/invite-status.js";
 import { defineOperation } from "./operation.js";
 import {
   createdInviteResource,

@@ -1,7 +1,7 @@
 /** Nodes: what is there, how it stands, and ending it. */
 
 import { z } from "zod";
-import { parseId } from "@cortex-mesh/protocol";
+import { parseId } from "@cortex-mesh/protocol/portable";
 import { defineOperation } from "./operation.js";
 import { nodeResource, toNodeResource } from "./resources/node.js";
 import { pageInput, pageOf, readPage } from "./resources/page.js";

@@ -1,22 +1,18 @@
 /**
  * One operation: something a user may do, described once.
  *
- * The in-process API, HTTP and its OpenAPI description are made from this description alone. Input is one object;
- * where a field travels is derived: in the path when the template names it, in a header when `headers` names it, else in
- * the query (GET, DELETE, or a body of bytes) or in the JSON body.
+ * The in-process API, HTTP with its OpenAPI description and the remote client are made from this alone.
  */
 import { z } from "zod";
 import type { Caller } from "../access/caller.js";
 import type { AccessRule } from "../access/matrix.js";
+import {
+  describeOperation,
+  type OperationContract,
+  type OperationDescription,
+  type OperationKind,
+} from "./description.js";
 import type { HubServices } from "./services.js";
-
-/** Methods in use. */
-export type HttpMethod = "GET" | "POST" | "PUT" | "DELETE";
-
-/**
- * What comes back: one value, events that follow each other until an end, or bytes that can be read in ranges.
- */
-export type OperationKind = "json" | "events" | "bytes";
 
 /** What an operation runs with. */
 export interface OperationContext {
@@ -55,25 +51,8 @@ export interface StatusChoice<Result> {
 }
 
 /** What an author writes. */
-export interface OperationDefinition<Input extends z.ZodObject, Output extends z.ZodType, Kind extends OperationKind> {
-  /** camelCase; the method of the in-process API and the `operationId`. */
-  readonly name: string;
-  readonly method: HttpMethod;
-  /** Below the base, with `{field}` for fields of the input: `/sessions/{sessionId}/dispatch`. */
-  readonly path: string;
-  /** Other paths that do the same. */
-  readonly aliases?: readonly string[];
-  /** One line for people. */
-  readonly summary: string;
-  /** Path, query, header and body fields in one object; unknown keys are refused. */
-  readonly input: Input;
-  /** Input field to header name, lower case. */
-  readonly headers?: Readonly<Partial<Record<keyof z.output<Input>, string>>>;
-  /** Input field that takes the raw request body as `AsyncIterable<Uint8Array>`; without it the body is JSON. */
-  readonly bodyField?: keyof z.output<Input> & string;
-  /** The answer, or one event of it. */
-  readonly output: Output;
-  readonly kind: Kind;
+export interface OperationDefinition<Input extends z.ZodObject, Output extends z.ZodType, Kind extends OperationKind>
+  extends OperationContract<Input, Output, Kind> {
   /** Of a success: one, or the possible ones and which it is. @default 200 */
   readonly status?: number | StatusChoice<OperationResult<Kind, Output>>;
   readonly rule: AccessRule;
@@ -86,16 +65,8 @@ export interface Operation<
   Input extends z.ZodObject = z.ZodObject,
   Output extends z.ZodType = z.ZodType,
   Kind extends OperationKind = OperationKind,
-> {
-  readonly name: string;
-  readonly method: HttpMethod;
-  readonly paths: readonly [string, ...string[]];
-  readonly summary: string;
-  readonly input: Input;
-  readonly output: Output;
-  readonly kind: Kind;
+> extends OperationDescription<Input, Output, Kind> {
   readonly rule: AccessRule;
-  readonly places: InputPlaces;
   /** Every status that a success can have. */
   readonly statuses: readonly number[];
   /** The status of this success. */
@@ -104,68 +75,23 @@ export interface Operation<
   run(context: OperationContext, input: z.output<Input>): Promise<OperationResult<Kind, Output>>;
 }
 
-/** Where each field of the input travels. */
-export interface InputPlaces {
-  readonly path: readonly string[];
-  readonly query: readonly string[];
-  /** Fields of the JSON body. */
-  readonly body: readonly string[];
-  /** Field to header name. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly bytes: string | undefined;
-}
-
 /** Operations by name. */
 export type OperationTable = Readonly<Record<string, Operation>>;
 
 /**
- * Describes an operation.
+ * Defines an operation.
  *
- * @throws TypeError when the path or `headers` name a field that the input does not have, or events are not read by GET.
+ * @throws TypeError when the path or `headers` name a field that the input does not have, or what is no JSON is not read by GET.
  */
 export function defineOperation<Input extends z.ZodObject, Output extends z.ZodType, Kind extends OperationKind>(
   definition: OperationDefinition<Input, Output, Kind>,
 ): Operation<Input, Output, Kind> {
-  const { name, method, path, aliases = [], summary, output, kind, rule, status = 200 } = definition;
-  const places = placeInput(definition);
-  if (kind !== "json" && method !== "GET") throw new TypeError(`${name}: ${kind} are read by GET`);
+  const { rule, status = 200 } = definition;
   return {
-    name,
-    method,
-    paths: [path, ...aliases],
-    summary,
-    input: definition.input.strict() as unknown as Input,
-    output,
-    kind,
+    ...describeOperation(definition),
     rule,
-    places,
     statuses: typeof status === "number" ? [status] : status.of,
     statusOf: (result) => (typeof status === "number" ? status : status.pick(result)),
     run: (context, input) => definition.run(context, input),
   };
-}
-
-const PATH_FIELD = /\{([A-Za-z]+)\}/g;
-
-function placeInput<Input extends z.ZodObject, Output extends z.ZodType, Kind extends OperationKind>(
-  definition: OperationDefinition<Input, Output, Kind>,
-): InputPlaces {
-  const { name, method, path, aliases = [], bodyField } = definition;
-  const headers = (definition.headers ?? {}) as Readonly<Record<string, string>>;
-  const fields = Object.keys(definition.input.shape);
-  const inPath = fieldsOf(path);
-  for (const field of [...inPath, ...Object.keys(headers), ...(bodyField === undefined ? [] : [bodyField])]) {
-    if (!fields.includes(field)) throw new TypeError(`${name}: the input has no field "${field}"`);
-  }
-  for (const alias of aliases) {
-    if (fieldsOf(alias).join() !== inPath.join())
-      throw new TypeError(`${name}: ${alias} names other fields than ${path}`);
-  }
-  const rest = fields.filter((field) => !inPath.includes(field) && !(field in headers) && field !== bodyField);
-  const isInQuery = method === "GET" || method === "DELETE" || bodyField !== undefined;
-  return { path: inPath, headers, bytes: bodyField, query: isInQuery ? rest : [], body: isInQuery ? [] : rest };
-}
-
-function fieldsOf(path: string): string[] {
-  return [...path.matchAll(PATH_FIELD)].map((match) => match[1] ?? "");
 }

@@ -1,5 +1,5 @@
 /** What operations call: the parts of a hub, each behind its interface. */
-import type { Clock } from "@cortex-mesh/protocol";
+import type { Clock } from "@cortex-mesh/protocol/portable";
 import type { FeedService } from "../feed/feed-service.js";
 import type { NodeDirectory } from "../nodes/directory.js";
 import type { Invites } from "../nodes/invites.js";

@@ -1,7 +1,7 @@
 /** Sessions and the nodes that are attached to them. */
 
 import { z } from "zod";
-import { parseId } from "@cortex-mesh/protocol";
+import { parseId } from "@cortex-mesh/protocol/portable";
 import type { SessionRecord } from "../store/records.js";
 import { defineOperation, type OperationContext } from "./operation.js";
 import { pageInput, pageOf, readPage } from "./resources/page.js";

@@ -1,12 +1,13 @@
 /** Tasks: dispatch, watch, feed, end. */
 
 import { z } from "zod";
-import { parseId } from "@cortex-mesh/protocol";
+import { parseId } from "@cortex-mesh/protocol/portable";
 import type { JsonObject } from "../store/records.js";
 import { assertSkillInput, dispatchInput } from "./dispatch-input.js";
 import { byteContent, defineOperation } from "./operation.js";
 import { pageInput, pageOf, readPage } from "./resources/page.js";
 import { explanationResource, taskResource, toExplanationResource, toTaskResource } from "./resources/task.js";
+import { IDEMPOTENCY_HEADER } from "./wire.js";
 
 const oneTask = z.strictObject({ taskId: z.string() });
 
@@ -17,7 +18,7 @@ export const dispatch = defineOperation({
   path: "/sessions/{sessionId}/dispatch",
   summary: "Run a skill on an attached node",
   input: dispatchInput,
-  headers: { idempotencyKey: "idempotency-key" },
+  headers: { idempotencyKey: IDEMPOTENCY_HEADER },
   /** The task, and whether the idempotency key was seen before. */
   output: z.strictObject({ ...taskResource.shape, isRepeat: z.boolean() }),
   kind: "json",

@@ -34,6 +34,7 @@ describe("buildOpenApi", () => {
           ...places.path.map((field) => `path ${field}`),
           ...places.query.map((field) => `query ${field}`),
           ...Object.values(places.headers).map((header) => `header ${header}`),
+          ...(operation.kind === "bytes" ? ["header range"] : []),
         ];
         expect(named).toEqual(expected.sort());
         const body = described!.requestBody?.content["application/json"]?.schema;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { toProblem } from "../../src/http/problem.js";
-import { createSseBody, type SentEvent, SSE_KEEP_ALIVE_MS } from "../../src/http/sse.js";
+import { createSseBody, type SentEvent } from "../../src/http/sse.js";
+import { SSE_KEEP_ALIVE_MS } from "../../src/operations/wire.js";
 import { alice, bob, createManualClock } from "../operations/open-hub-services.js";
 import { openTestHttp } from "./open-test-http.js";
 

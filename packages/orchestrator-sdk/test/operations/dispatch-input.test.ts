@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { assertSkillInput, dispatchInput, MAX_TIMEOUT_MS } from "../../src/operations/dispatch-input.js";
-import { parseInput } from "../../src/operations/execute.js";
+import { parseInput } from "../../src/operations/parse-input.js";
 import type { Json } from "../../src/store/records.js";
 
 const MINIMAL = { sessionId: "ses_x", skill: "shell", input: { command: "true" } };

@@ -2,9 +2,7 @@
  * Events as users see them. Bytes that are valid UTF-8 travel as `text`, others as `base64`: a chunk may end inside a
  * character, and exact bytes matter more than readable ones.
  */
-import { isUtf8 } from "node:buffer";
 import { z } from "zod";
-import { toBuffer } from "@cortex-mesh/protocol";
 import type { FeedItem } from "../../feed/feed-service.js";
 import type { JsonObject } from "../../store/records.js";
 import type { TaskStreamEvent } from "../../tasks/task-service.js";
@@ -47,7 +45,14 @@ export function toFeedEventResource({ cursor, event: { kind, atMs, data } }: Fee
   return { id: cursor, event: kind, data: { ...data, at: toTime(atMs) } };
 }
 
+/** Keeps a byte order mark: what is text here gives back the same bytes. Isolated surrogates are no UTF-8 either. */
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 function toContent(bytes: Uint8Array): JsonObject {
-  // Isolated surrogates are no UTF-8 either, so what is text here gives back the same bytes.
-  return isUtf8(bytes) ? { text: toBuffer(bytes).toString("utf8") } : { base64: toBuffer(bytes).toString("base64") };
+  try {
+    return { text: strictUtf8.decode(bytes) };
+  } catch {
+    // No UTF-8: the bytes themselves.
+    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64") };
+  }
 }

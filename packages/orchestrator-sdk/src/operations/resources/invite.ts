@@ -1,6 +1,7 @@
 /** The invite as users see it; the secret shows once, in the answer to its creation. */
 import { z } from "zod";
-import { inviteStatus, type NewInvite } from "../../nodes/invites.js";
+import { inviteStatus } from "../../nodes/invite-status.js";
+import type { NewInvite } from "../../nodes/invites.js";
 import type { InviteRecord } from "../../store/records.js";
 import { time, toTime } from "./time.js";
 

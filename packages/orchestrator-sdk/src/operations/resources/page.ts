@@ -1,7 +1,7 @@
 /** Lists: pages of a fixed order with an opaque cursor. */
 
 import { z } from "zod";
-import { CortexError } from "@cortex-mesh/protocol";
+import { CortexError } from "@cortex-mesh/protocol/portable";
 
 /** Items of a page when the caller names no limit. */
 export const DEFAULT_PAGE_ITEMS = 100;

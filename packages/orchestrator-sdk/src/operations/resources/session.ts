@@ -1,7 +1,7 @@
 /** The session as users see it. */
 
 import { z } from "zod";
-import type { NodeId } from "@cortex-mesh/protocol";
+import type { NodeId } from "@cortex-mesh/protocol/portable";
 import type { NodeStatus } from "../../nodes/directory.js";
 import type { SessionRecord } from "../../store/records.js";
 import { nodeStatus } from "./node.js";

@@ -105,7 +105,24 @@ export const explanationResource = z.strictObject({
   taskId: z.string(),
   state: taskState,
   summary: z.string(),
-  candidates: z.array(z.strictObject({ nodeId: z.string(), isEligible: z.boolean(), reason: z.string() })),
+  candidates: z.array(
+    z.strictObject({
+      nodeId: z.string(),
+      name: z.string(),
+      /** By what it registered it meets every need of the task. */
+      isAble: z.boolean(),
+      isOnline: z.boolean(),
+      isDraining: z.boolean(),
+      /** It did not keep the task, and is asked again a little later. */
+      isPaused: z.boolean(),
+      /** 0 while it is offline. */
+      freeSlots: z.int(),
+      /** It can take the task now. */
+      isEligible: z.boolean(),
+      /** What is in the way, as a sentence. */
+      reason: z.string(),
+    }),
+  ),
   notes: z.array(z.strictObject({ at: time, text: z.string() })),
 });
 
@@ -116,7 +133,7 @@ export function toExplanationResource(explanation: TaskExplanation): z.output<ty
     taskId,
     state,
     summary,
-    candidates: candidates.map(({ nodeId, isEligible, reason }) => ({ nodeId, isEligible, reason })),
+    candidates: candidates.map((candidate) => ({ ...candidate })),
     notes: notes.map(({ atMs, text }) => ({ at: toTime(atMs), text })),
   };
 }
