@@ -6,31 +6,45 @@
 
 export type { Caller } from "./access/caller.js";
 export type { AccessRule } from "./access/matrix.js";
+export { type DataLock, takeDataLock } from "./data-lock.js";
 export type { FeedItem, FeedService, FollowedFeed } from "./feed/feed-service.js";
 export type { FetchHandler } from "./http/handler.js";
 export { type HttpServer, type ServeHttpOptions, serveHttp, serveSocket } from "./http/serve.js";
-export { createHub, type HostUser, type Hub, type HubOptions } from "./hub.js";
+export { createHub, type HostUser, type Hub, type HubMetricsOptions, type HubOptions } from "./hub.js";
 export { type HubCore, type HubCoreOptions, type HubLocation, openHubCore } from "./hub-core.js";
 export type { HubLogger } from "./hub-logger.js";
 export type { NodeCredentials, NodeGateway } from "./link/gateway.js";
+export type {
+  AnsweredRequest,
+  ConnectionFigures,
+  HubMetrics,
+  MetricsPage,
+  ReaderKind,
+} from "./metrics/hub-metrics.js";
 export type { HubAuthority } from "./nodes/authority.js";
 export type { InputPiece, NodeConnection, NodeUsage } from "./nodes/connection.js";
 export type { NodeConnections } from "./nodes/connections.js";
 export type { NodeDirectory, NodeStatus, NodeView } from "./nodes/directory.js";
 export type { Enrolment } from "./nodes/enrolment.js";
 export type { CreateInviteRequest, HubEndpoint, Invites, NewInvite } from "./nodes/invites.js";
+export type { RandomSource } from "./nodes/random.js";
 export type { Tokens, VerifiedToken } from "./nodes/tokens.js";
 export type { Api, CallArguments, CallOptions, CallResult } from "./operations/api.js";
+export type {
+  DescriptionTable,
+  HttpMethod,
+  InputPlaces,
+  OperationContract,
+  OperationDescription,
+  OperationKind,
+} from "./operations/description.js";
 export {
   type ByteContent,
   defineOperation,
   type EventStream,
-  type HttpMethod,
-  type InputPlaces,
   type Operation,
   type OperationContext,
   type OperationDefinition,
-  type OperationKind,
   type OperationResult,
   type OperationTable,
   type StatusChoice,
@@ -47,6 +61,7 @@ export {
 } from "./store/memory/memory-store.js";
 export type * from "./store/records.js";
 export type { Scope } from "./store/scope.js";
+export type { CommitFigures } from "./store/sql/transaction-queue.js";
 export { openSqliteStore, type SqliteStoreOptions } from "./store/sqlite/sqlite-store.js";
 export type {
   EventReads,
@@ -73,10 +88,12 @@ export type {
   UserWrites,
 } from "./store/store.js";
 export type { DeadlineOptions } from "./tasks/deadlines.js";
+export type { OutputFiles, OutputStream } from "./tasks/output-files.js";
 export type {
   OutputContent,
   SubmitRequest,
   Submitted,
+  TaskCandidate,
   TaskExplanation,
   TaskService,
   TaskStreamEvent,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { isId, parseId, parseUserId, systemIds } from "../src/ids.js";
+import { systemIds } from "../src/id-source.js";
+import { isId, parseId, parseUserId } from "../src/ids.js";
 import { catchCortexError } from "./signing/catch-cortex-error.js";
 
 describe("ids", () => {

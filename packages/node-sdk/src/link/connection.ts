@@ -4,13 +4,14 @@
  * (K1) The hello is the first frame; what the node says before the welcome waits behind it.
  * (K2) The end of either stream is the end of the connection; it is told once, with its reason.
  */
-import { type Clock, CortexError, type Link, type Timer } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, type Link, type Timer, toCortexError } from "@cortex-mesh/protocol";
 import type { HubWelcome } from "@cortex-mesh/protocol/gen";
 import type { NodeReport } from "../runner/report.js";
 import { type ControlChannel, createControlChannel, type HubFrameBody } from "./control-channel.js";
-import { type HubSession, type NodeFacts, requestToken } from "./handshake.js";
+import type { HubSession, NodeFacts } from "./handshake.js";
 import { type HeartbeatFigures, type HeartbeatLoop, startHeartbeat } from "./heartbeat.js";
-import { startTokenRenewal, type TokenRenewal } from "./token-renewal.js";
+import { createReportQueue, type ReportQueue } from "./report-queue.js";
+import { createStreamToken, type StreamToken } from "./stream-token.js";
 import type { HubTransport } from "./transport.js";
 import { pause } from "./within.js";
 
@@ -18,8 +19,6 @@ import { pause } from "./within.js";
 const WELCOME_TIMEOUT_MS = 15_000;
 /** Time for the last words of an orderly end, in milliseconds. */
 const FAREWELL_MS = 2_000;
-/** Statements that may wait for the welcome; with more, something is wrong with the hub. */
-const MAX_WAITING_REPORTS = 100_000;
 
 /** How a connection ended. */
 export interface ConnectionEnd {
@@ -35,6 +34,8 @@ export interface ConnectionHandler {
   hello(): Promise<NodeReport>;
   /** The hub handled the hello. */
   welcomed(welcome: HubWelcome): Promise<void>;
+  /** Says again what the hub has to know; before each statement it waits for `room`, which gives false at the end. */
+  sayAgain(room: () => Promise<boolean>): Promise<void>;
   /** Takes frames in order, after the welcome. */
   receive(bodies: readonly HubFrameBody[]): Promise<void>;
   figures(): HeartbeatFigures;
@@ -80,12 +81,9 @@ export function openConnection(options: ConnectionOptions): Connection {
     get isOpen() {
       return !conn.isOver;
     },
-    token: () => conn.renewal.current(),
+    token: () => conn.token.current(),
     send(report) {
-      if (conn.isOver) return;
-      if (conn.isWelcome) conn.channel.send(report);
-      else if (conn.waiting.length < MAX_WAITING_REPORTS) conn.waiting.push(report);
-      else fail(conn, new CortexError("UNAVAILABLE", "too much waits for the hub's welcome"));
+      if (!conn.isOver) conn.reports.push(report);
     },
     ready: conn.ready.promise,
     closed: conn.closed.promise,
@@ -99,22 +97,27 @@ interface OpenStreams {
   readonly health: Link;
   readonly channel: ControlChannel;
   readonly heartbeat: HeartbeatLoop;
-  readonly renewal: TokenRenewal;
+  readonly token: StreamToken;
   readonly ready: Deferred<void>;
   readonly closed: Deferred<ConnectionEnd>;
-  /** What was said before the welcome (K1). */
-  readonly waiting: NodeReport[];
+  /** What was said; opened by the welcome (K1). */
+  readonly reports: ReportQueue;
   isWelcome: boolean;
   isOver: boolean;
   welcomeTimer: Timer | undefined;
 }
 
 function createStreams(options: ConnectionOptions): OpenStreams {
-  const { session, transport, clock, handler } = options;
+  const { session, transport, clock, handler, facts } = options;
   const { epoch, token, heartbeatIntervalMs } = session;
   const tasks = transport.openTasks(token);
   const health = transport.openHealth(token);
   const channel = createControlChannel({ link: tasks, epoch, onFrames: (bodies) => receive(conn, bodies) });
+  const reports = createReportQueue({
+    link: tasks,
+    send: (report) => channel.send(report),
+    onFailed: (error) => fail(conn, error),
+  });
   const heartbeat = startHeartbeat({
     link: health,
     clock,
@@ -131,10 +134,10 @@ function createStreams(options: ConnectionOptions): OpenStreams {
     health,
     channel,
     heartbeat,
-    renewal: renewToken(options),
+    token: createStreamToken(facts, session),
+    reports,
     ready: defer(),
     closed: defer(),
-    waiting: [],
     isWelcome: false,
     isOver: false,
     welcomeTimer: undefined,
@@ -148,11 +151,21 @@ function finish(conn: OpenStreams, end: ConnectionEnd): void {
   conn.isOver = true;
   conn.welcomeTimer?.cancel();
   conn.heartbeat.stop();
-  conn.renewal.stop();
+  if (end.error === undefined) lastWords(conn);
+  conn.reports.close();
   conn.tasks.close(end.error);
   conn.health.close(end.error);
   conn.ready.reject(end.error ?? new CortexError("UNAVAILABLE", "the connection was ended"));
   void farewell(conn, end).then(() => conn.closed.resolve(end));
+}
+
+/** What was said before an orderly end leaves with it. What does not fit is durable, and is said on the next connection. */
+function lastWords({ reports, tasks }: OpenStreams): void {
+  try {
+    reports.flush();
+  } catch (error) {
+    tasks.close(toCortexError(error));
+  }
 }
 
 function fail(conn: OpenStreams, error: CortexError): void {
@@ -173,9 +186,22 @@ async function receive(conn: OpenStreams, bodies: readonly HubFrameBody[]): Prom
   const rest = conn.isWelcome ? bodies : await receiveWelcome(conn, bodies);
   const at = rest.findIndex((body) => endOf(body) !== undefined);
   const ending = rest[at];
-  await conn.options.handler.receive(at === -1 ? rest : rest.slice(0, at));
+  const before = at === -1 ? rest : rest.slice(0, at);
+  await conn.options.handler.receive(before.filter((body) => !receiveToken(conn, body)));
   const end = ending === undefined ? undefined : endOf(ending);
   if (end !== undefined) finish(conn, end);
+}
+
+/** Whether a frame was about the token; the proof that it asks for goes out at once. */
+function receiveToken(conn: OpenStreams, body: HubFrameBody): boolean {
+  try {
+    const taken = conn.token.receive(body);
+    if (taken?.answer !== undefined) conn.reports.push(taken.answer);
+    return taken !== undefined;
+  } catch (error) {
+    fail(conn, toCortexError(error));
+    return true;
+  }
 }
 
 /** Takes the welcome and gives what came behind it; the hub may also end the connection in its place. */
@@ -191,9 +217,19 @@ async function receiveWelcome(conn: OpenStreams, bodies: readonly HubFrameBody[]
   if (conn.isOver) return [];
   conn.isWelcome = true;
   conn.welcomeTimer?.cancel();
-  for (const report of conn.waiting.splice(0)) conn.channel.send(report);
+  conn.reports.open();
   conn.ready.resolve();
+  sayAgain(conn);
   return rest;
+}
+
+/** Goes on beside what the hub says meanwhile: a hub that is slow to read must not keep the node from reading. */
+function sayAgain(conn: OpenStreams): void {
+  const room = async (): Promise<boolean> => {
+    await conn.reports.room();
+    return !conn.isOver;
+  };
+  conn.options.handler.sayAgain(room).catch((error: unknown) => fail(conn, toCortexError(error)));
 }
 
 async function sayHello(conn: OpenStreams): Promise<void> {
@@ -222,16 +258,6 @@ function defer<T>(): Deferred<T> {
   // Whoever waits for it hears it; until somebody does, a rejection is not unhandled.
   promise.catch(() => {});
   return { promise, ...settle };
-}
-
-function renewToken({ session, transport, facts, clock }: ConnectionOptions): TokenRenewal {
-  const signal = new AbortController().signal;
-  return startTokenRenewal({
-    clock,
-    token: session.token,
-    lifeMs: session.tokenLifeMs,
-    request: () => requestToken({ transport, facts, clock, signal }, session.epoch),
-  });
 }
 
 /** The end that a frame announces, if it does. */

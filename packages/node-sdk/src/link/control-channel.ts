@@ -18,6 +18,7 @@ export interface ControlChannel {
   /** Last number that was sent, and that was received. */
   readonly sentSeq: number;
   readonly receivedSeq: number;
+  /** @throws CortexError `TOO_LARGE` when the frame is over the limit of a message; nothing was sent then. */
   send(report: NodeReport): void;
 }
 
@@ -68,9 +69,10 @@ export function createControlChannel({ link, epoch, onFrames }: ControlChannelOp
       return receivedSeq;
     },
     send(report) {
-      sentSeq += 1;
-      const frame = create(NodeTaskFrameSchema, { seq: BigInt(sentSeq), epoch, body: report });
+      const frame = create(NodeTaskFrameSchema, { seq: BigInt(sentSeq + 1), epoch, body: report });
       link.send(toBinary(NodeTaskFrameSchema, frame));
+      // A frame that the link refused leaves no hole (C1).
+      sentSeq += 1;
     },
   };
 }

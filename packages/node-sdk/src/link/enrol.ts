@@ -98,6 +98,7 @@ function toIdentity(options: EnrolOptions, { response, hubId, caPem }: Enrolled)
   openGrantKeys(response.grantKeys, options.clock.nowMs());
   return {
     nodeId: response.nodeId satisfies NodeId,
+    inviteId: options.invite.inviteId,
     hubId: response.hubId satisfies HubId,
     ownerId: response.ownerId,
     nodeName: response.nodeName || options.nodeName,

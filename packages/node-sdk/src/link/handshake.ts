@@ -11,7 +11,6 @@ import {
   isCortexError,
   type Keyring,
   negotiateVersion,
-  openGrantKeys,
   type Policy,
   parsePolicyBytes,
   SESSION_NONCE_BYTES,
@@ -27,6 +26,8 @@ import type {
   SandboxPolicy,
 } from "@cortex-mesh/protocol/gen";
 import type { NodeIdentity } from "../state/identity.js";
+import { openPinnedKeys } from "./pinned-keys.js";
+import { readToken } from "./stream-token.js";
 import type { HubTransport } from "./transport.js";
 import { within } from "./within.js";
 
@@ -54,7 +55,6 @@ export interface AgreedPolicy {
 export interface HubSession {
   readonly epoch: bigint;
   readonly token: string;
-  readonly tokenLifeMs: number;
   readonly sessionNonce: Uint8Array;
   readonly keys: Keyring;
   /** Undefined when the hub sent none. */
@@ -76,6 +76,9 @@ export interface HandshakeOptions {
   readonly signal: AbortSignal;
 }
 
+/** The epoch of a request that starts a connection. */
+const STARTING_EPOCH = 0n;
+
 /** An error of the proof itself: the hub does not take this node's key. */
 export const PROOF_REFUSED = "proofRefused";
 
@@ -87,7 +90,7 @@ export const PROOF_REFUSED = "proofRefused";
 export async function shakeHands(options: HandshakeOptions): Promise<HubSession> {
   const { transport, clock, signal, facts } = options;
   const limit = { clock, timeoutMs: CALL_TIMEOUT_MS, signal };
-  const issued = await requestToken(options, 0n);
+  const issued = await requestToken(options);
   const sessionNonce = options.randomBytes(SESSION_NONCE_BYTES);
   const request = {
     nodeId: facts.identity.nodeId,
@@ -103,21 +106,17 @@ export async function shakeHands(options: HandshakeOptions): Promise<HubSession>
     maxTasks: facts.maxTasks,
   };
   const response = await within(transport.register(request, issued.token), { ...limit, what: "registration" });
-  return openSession({ issued, response, sessionNonce, nowMs: clock.nowMs() });
+  return openSession({ issued, response, sessionNonce, identity: facts.identity, nowMs: clock.nowMs() });
 }
 
-/** What a token is asked with. */
-export type TokenOptions = Pick<HandshakeOptions, "transport" | "facts" | "clock" | "signal">;
-
-/** Proves the key and gets a token; `epoch` 0 starts a connection, another one renews its token. */
-export async function requestToken(options: TokenOptions, epoch: bigint): Promise<IssueTokenResponse> {
-  const { transport, facts, clock, signal } = options;
+/** Proves the key and gets a token with a new epoch. */
+async function requestToken({ transport, facts, clock, signal }: HandshakeOptions): Promise<IssueTokenResponse> {
   const limit = { clock, timeoutMs: CALL_TIMEOUT_MS, what: "getting a token", signal };
   const { nodeId, hubId } = facts.identity;
   const { nonce } = await within(transport.issueToken({ nodeId }), limit);
-  const signature = signTokenProof(facts.key, { nonce, nodeId, hubId, epoch });
+  const signature = signTokenProof(facts.key, { nonce, nodeId, hubId, epoch: STARTING_EPOCH });
   try {
-    return await within(transport.issueToken({ nodeId, nonce, signature, epoch }), limit);
+    return await within(transport.issueToken({ nodeId, nonce, signature, epoch: STARTING_EPOCH }), limit);
   } catch (error) {
     if (!isCortexError(error) || error.code !== "UNAUTHENTICATED") throw error;
     const details = { ...error.details, [PROOF_REFUSED]: true };
@@ -129,18 +128,18 @@ interface Agreed {
   readonly issued: IssueTokenResponse;
   readonly response: RegistrationResponse;
   readonly sessionNonce: Uint8Array;
+  readonly identity: NodeIdentity;
   readonly nowMs: number;
 }
 
-function openSession({ issued, response, sessionNonce, nowMs }: Agreed): HubSession {
+function openSession({ issued, response, sessionNonce, identity, nowMs }: Agreed): HubSession {
   const version = response.protocolVersion;
   negotiateVersion({ min: version, max: version }, SUPPORTED_PROTOCOL);
   return {
     epoch: issued.epoch,
-    token: issued.token,
-    tokenLifeMs: issued.expiresInMs,
+    token: readToken(issued.token),
     sessionNonce,
-    keys: openGrantKeys(response.grantKeys, nowMs),
+    keys: openPinnedKeys(identity.grantKeys, response.grantKeys, nowMs),
     policy: response.policy === undefined ? undefined : openPolicy(response.policy),
     heartbeatIntervalMs: response.heartbeatIntervalMs || DEFAULT_HEARTBEAT_MS,
     leaseMs: response.leaseMs || DEFAULT_LEASE_MS,

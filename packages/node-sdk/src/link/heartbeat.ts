@@ -3,7 +3,7 @@
  * frames got lost at the end of the control stream.
  */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type Clock, CortexError, type Link, type Timer } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, type Link, type Timer, toCortexError } from "@cortex-mesh/protocol";
 import { HeartbeatSchema, LeaseAnswerSchema } from "@cortex-mesh/protocol/gen";
 import { type ControlChannel, streamGap } from "./control-channel.js";
 import { isTailLost, type TailLook } from "./tail-loss.js";
@@ -90,10 +90,21 @@ export function startHeartbeat(options: HeartbeatOptions): HeartbeatLoop {
     timer = clock.setTimer(tick, options.intervalMs);
     beat();
   };
-  link.onFrames((frames) => {
-    for (const bytes of frames) if (!isStopped) answered(bytes);
+  listen(link, (bytes) => {
+    if (!isStopped) answered(bytes);
   });
   timer = clock.setTimer(tick, options.intervalMs);
   beat();
   return { beat, stop };
+}
+
+/** Bytes that cannot be read are the hub's fault, and end the stream as such. */
+function listen(link: Link, onFrame: (bytes: Uint8Array) => void): void {
+  link.onFrames((frames) => {
+    try {
+      for (const bytes of frames) onFrame(bytes);
+    } catch (error) {
+      link.close(toCortexError(error, "BAD_REQUEST"));
+    }
+  });
 }

@@ -4,12 +4,15 @@
  * (S1) A log gets {@link QUANTUM_BYTES} and then the next one has its turn: a noisy task cannot starve a quiet one.
  * (S2) Nothing is read before the link wants more, so what waits stays in the logs and not in memory.
  * (S3) A stream that ends alone is opened again; each log then goes on after what the hub has acknowledged.
+ * (S4) Where records of a log are lost, one gap goes in their place, and the log goes on when the hub has that.
+ * (S5) A stream on which the hub is silent while something is under way is given up: its end may be lost.
  */
-import { type Clock, CortexError, type Link } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, isCortexError, type Link } from "@cortex-mesh/protocol";
 import type { LogAck } from "@cortex-mesh/protocol/gen";
-import { createSendWindow, type SendWindow } from "@cortex-mesh/protocol/log";
+import { createSendWindow, type LogRecord, type SendWindow } from "@cortex-mesh/protocol/log";
 import type { Spool, SpooledLog } from "../runner/spool.js";
-import { decodeLogAck, encodeLogFrame } from "./log-frames.js";
+import { ACK_SILENCE_MS, type AckWatch, createAckWatch } from "./ack-watch.js";
+import { createLogFrameEncoder, decodeLogAck, type LogFrameEncoder, type LogHole } from "./log-frames.js";
 import { pause } from "./within.js";
 
 /** What one log sends before the next has its turn, in bytes. */
@@ -39,8 +42,11 @@ export interface LogSenderOptions {
 interface Lane {
   readonly spooled: SpooledLog;
   readonly window: SendWindow;
+  readonly encoder: LogFrameEncoder;
   /** The next record does not fit; an acknowledgement makes room. */
   isBlocked: boolean;
+  /** A gap that was sent for lost records up to this one; nothing more is sent before the hub has it (S4). */
+  awaitedSeq: number | undefined;
   readonly stopListening: () => void;
 }
 
@@ -50,6 +56,8 @@ interface Sending {
   readonly lanes: Map<SpooledLog, Lane>;
   readonly aborter: AbortController;
   link: Link | undefined;
+  /** Of the stream that is open (S5). */
+  watch: AckWatch | undefined;
   reopenMs: number;
   /** Wakes the loop when it waits for something to send. */
   wake: () => void;
@@ -63,6 +71,7 @@ export function startLogSender(options: LogSenderOptions): LogSender {
     lanes: new Map(),
     aborter: new AbortController(),
     link: undefined,
+    watch: undefined,
     reopenMs: FIRST_REOPEN_MS,
     wake: () => {},
   };
@@ -86,12 +95,15 @@ export function startLogSender(options: LogSenderOptions): LogSender {
 function addLane(sending: Sending, spooled: SpooledLog): void {
   const window = createSendWindow({ afterSeq: spooled.log.ackedSeq });
   const stopListening = spooled.log.onAppend(() => sending.wake());
-  sending.lanes.set(spooled, { spooled, window, isBlocked: false, stopListening });
+  const encoder = createLogFrameEncoder(spooled, sending.options.epoch);
+  const lane = { spooled, window, encoder, isBlocked: false, awaitedSeq: undefined, stopListening };
+  sending.lanes.set(spooled, lane);
   sending.wake();
 }
 
 function removeLane({ lanes }: Sending, lane: Lane): void {
   lane.stopListening();
+  lane.spooled.flow.moved(undefined);
   lanes.delete(lane.spooled);
 }
 
@@ -123,24 +135,44 @@ async function run(sending: Sending): Promise<void> {
 function openStream(sending: Sending): void {
   const opened = sending.options.openLink();
   sending.link = opened;
-  for (const { window, spooled } of sending.lanes.values()) window.reset(spooled.log.ackedSeq);
+  const watch = createAckWatch({
+    clock: sending.options.clock,
+    isWaiting: () => [...sending.lanes.values()].some(isAwaited),
+    onSilent: () =>
+      opened.close(new CortexError("TIMED_OUT", `the hub acknowledged no output for ${ACK_SILENCE_MS} ms`)),
+  });
+  sending.watch = watch;
+  for (const lane of sending.lanes.values()) goOnAfter(lane, lane.spooled.log.ackedSeq);
   opened.onFrames((frames) => {
     sending.reopenMs = FIRST_REOPEN_MS;
     for (const bytes of frames) acknowledge(sending, decodeLogAck(bytes));
+    watch.heard();
     sending.wake();
   });
-  void opened.closed.then(() => afterStream(sending, opened));
+  void opened.closed.then(() => {
+    watch.stop();
+    return afterStream(sending, opened);
+  });
+}
+
+/** Whether the hub has to say something about a log. */
+function isAwaited({ window, awaitedSeq }: Lane): boolean {
+  return window.inFlight.records > 0 || awaitedSeq !== undefined;
 }
 
 /** A stream that ended is opened again after a wait, which an acknowledgement on the next one makes short again (S3). */
 async function afterStream(sending: Sending, ended: Link): Promise<void> {
   const waitMs = sending.reopenMs;
   sending.reopenMs = Math.min(waitMs * 2, MAX_REOPEN_MS);
-  for (const lane of sending.lanes.values()) lane.isBlocked = true;
+  for (const lane of sending.lanes.values()) {
+    lane.isBlocked = true;
+    lane.spooled.flow.moved(undefined);
+  }
   await pause(sending.options.clock, waitMs, sending.aborter.signal);
   if (sending.link === ended) sending.link = undefined;
   for (const lane of sending.lanes.values()) {
     lane.isBlocked = false;
+    lane.awaitedSeq = undefined;
     lane.window.reset(lane.spooled.log.ackedSeq);
   }
   sending.wake();
@@ -152,15 +184,13 @@ function acknowledge(sending: Sending, ack: LogAck): void {
   const spooled = name?.case === "task" ? spool.find(name.value) : undefined;
   const lane = spooled === undefined ? undefined : sending.lanes.get(spooled);
   if (lane === undefined || spooled === undefined) return;
-  lane.isBlocked = false;
   if (ack.refused) {
     removeLane(sending, lane);
     onRefused(spooled);
     return;
   }
-  // What is asked for again may be gone: a hub that lost it gets no further, and is not sent the rest over and over.
-  if (ack.resend && Number(ack.throughSeq) < spooled.log.firstSeq - 1) return removeLane(sending, lane);
   advance(lane, Number(ack.throughSeq), ack.resend);
+  lane.isBlocked = lane.awaitedSeq !== undefined;
   onAcked(spooled);
 }
 
@@ -168,35 +198,61 @@ async function sendQuantum(sending: Sending, lane: Lane, to: Link): Promise<void
   const { spooled, window } = lane;
   const afterSeq = window.nextSeq - 1;
   const maxBytes = Math.max(1, Math.min(QUANTUM_BYTES, window.available().bytes));
-  const records = await readUnlessGone(spooled, afterSeq, maxBytes);
-  if (records === undefined) return removeLane(sending, lane);
+  const found = await readOrHole(spooled, afterSeq, maxBytes);
   // An acknowledgement that came meanwhile may have moved the window: what was read is then read again.
   if (sending.link !== to || window.nextSeq !== afterSeq + 1) return;
+  const { records, hole } = found;
+  if (hole !== undefined) return sendHole(sending, lane, hole);
+  if (records === undefined) return removeLane(sending, lane);
   for (const record of records) {
     if (!window.canSend(record.payload.byteLength)) {
       lane.isBlocked = true;
       break;
     }
-    to.send(encodeLogFrame(spooled, record, sending.options.epoch));
+    to.send(lane.encoder.record(record));
     window.sent(record.seq, record.payload.byteLength);
   }
+  sending.watch?.sent();
+  spooled.flow.moved(window.nextSeq - 1);
   await to.drained();
 }
 
+/** Starts again after a record, on the stream there is. */
+function goOnAfter(lane: Lane, seq: number): void {
+  lane.awaitedSeq = undefined;
+  lane.window.reset(seq);
+  lane.spooled.flow.moved(seq);
+}
+
 /** Moves a lane to what the hub holds; it may hold more than this connection has sent, or less and want the rest again. */
-function advance({ spooled, window }: Lane, throughSeq: number, isResend: boolean): void {
-  const { log } = spooled;
+function advance(lane: Lane, throughSeq: number, isResend: boolean): void {
+  const { log } = lane.spooled;
+  const { window } = lane;
   const heldSeq = Math.min(throughSeq, log.nextSeq - 1);
   if (heldSeq > log.ackedSeq) log.ack(heldSeq);
-  if (isResend || heldSeq >= window.nextSeq) window.reset(heldSeq);
+  if (isResend || heldSeq >= window.nextSeq) goOnAfter(lane, heldSeq);
   else window.acked(heldSeq);
 }
 
-async function readUnlessGone(spooled: SpooledLog, afterSeq: number, maxBytes: number) {
+/** What comes next in a log: records, a hole, or neither when it was deleted or closed meanwhile. */
+interface NextInLog {
+  readonly records?: readonly LogRecord[];
+  readonly hole?: LogHole;
+}
+
+async function readOrHole({ log }: SpooledLog, afterSeq: number, maxBytes: number): Promise<NextInLog> {
   try {
-    return await spooled.log.read({ afterSeq, maxBytes });
-  } catch {
-    // Deleted, closed or damaged while it was read: this connection sends no more of it.
-    return undefined;
+    return { records: await log.read({ afterSeq, maxBytes }) };
+  } catch (error) {
+    const earliest = isCortexError(error) && error.code === "PAST_RETENTION" ? error.details["earliest"] : undefined;
+    if (typeof earliest !== "number" || earliest <= afterSeq + 1) return {};
+    return { hole: { fromSeq: afterSeq + 1, throughSeq: earliest - 1 } };
   }
+}
+
+function sendHole({ link, watch, options }: Sending, lane: Lane, hole: LogHole): void {
+  lane.isBlocked = true;
+  lane.awaitedSeq = hole.throughSeq;
+  link?.send(lane.encoder.hole(hole, options.clock.nowMs()));
+  watch?.sent();
 }

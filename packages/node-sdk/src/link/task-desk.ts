@@ -1,8 +1,8 @@
 /**
  * Between the link and the tasks: hands what the hub says to inbox and runner, and says what came of it.
  *
- * (D1) Grants that come together are made durable together; anything else waits until they are, so that nothing about a
- * task is handled before the task. (D2) What the hub has to know is said again after each welcome, from what is durable.
+ * (D1) Grants that come together are made durable together, and so is what is forgotten; anything else waits until they are,
+ * so that nothing about a task is handled before the task. (D2) What the hub has to know is said again after each welcome, from what is durable.
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Clock, type CortexError, toCortexError } from "@cortex-mesh/protocol";
@@ -32,8 +32,10 @@ export interface TaskDeskOptions {
 export interface TaskDesk {
   /** What the node holds. */
   hello(): Promise<NodeReport>;
-  /** Drops what the hub does not want and says again what it has to know (D2). */
+  /** Drops what the hub does not want, and what it knows by now. */
   welcomed(welcome: HubWelcome): Promise<void>;
+  /** Says again what the hub has to know (D2), as fast as there is room; ends early when `room` gives false. */
+  sayAgain(room: () => Promise<boolean>): Promise<void>;
   receive(bodies: readonly HubFrameBody[], context: GrantContext): Promise<void>;
   /** The hub holds more of a log. */
   logAcked(log: SpooledLog): void;
@@ -47,9 +49,20 @@ export interface TaskDesk {
 
 /** Makes the desk of a node. */
 export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
+  /** Tombstones that the newest hello told of. */
+  let told: readonly AttemptRecord[] = [];
   return {
-    hello: () => makeHello(options),
-    welcomed: (welcome) => afterWelcome(options, welcome),
+    async hello() {
+      const open = await options.state.listOpen();
+      told = open.filter((record) => record.state === "never_started");
+      return makeHello(options, open);
+    },
+    async welcomed(welcome) {
+      for (const key of welcome.unwanted) await dropUnwanted(options, key);
+      await settleTold(options, told);
+      told = [];
+    },
+    sayAgain: (room) => sayAllAgain(options, room),
     receive: (bodies, context) => receiveAll(options, bodies, context),
     logAcked: (log) => releaseLog(options, log),
     logRefused(log) {
@@ -71,29 +84,46 @@ const HELD_STATES: Readonly<Partial<Record<AttemptRecord["state"], HeldState>>> 
   never_started: HeldState.NEVER_STARTED,
 };
 
-async function makeHello({ state, runner, bootId }: TaskDeskOptions): Promise<NodeReport> {
-  const held = (await state.listOpen()).flatMap((record) => {
-    const heldState = HELD_STATES[record.state];
-    if (heldState === undefined) return [];
+/**
+ * Attempts that a hello names at most, each in up to 55 bytes: more would not fit into a message, and a hello that cannot be
+ * sent ends every connection.
+ */
+export const MAX_HELD_IN_HELLO = 16_384;
+
+/** What is named first when not all can be. */
+const HELLO_ORDER: readonly AttemptRecord["state"][] = ["started", "stored", "finished", "never_started"];
+
+/**
+ * Names what the node holds. What is over the bound costs nothing: a tombstone that is not named means the same to the hub,
+ * and the result of a finished attempt follows anyway.
+ */
+function makeHello({ runner, bootId }: TaskDeskOptions, open: readonly AttemptRecord[]): NodeReport {
+  const inOrder = HELLO_ORDER.flatMap((state) => open.filter((record) => record.state === state));
+  const held = inOrder.slice(0, MAX_HELD_IN_HELLO).map((record) => {
     const inputOffset = BigInt(runner.find(record)?.inputTakenBytes ?? 0);
-    return [{ taskId: record.taskId, attempt: record.attempt, state: heldState, inputOffset }];
+    const { taskId, attempt, state } = record;
+    return { taskId, attempt, state: HELD_STATES[state] ?? HeldState.UNSPECIFIED, inputOffset };
   });
   return { case: "hello", value: { held, bootId } };
 }
 
-async function afterWelcome(desk: TaskDeskOptions, welcome: HubWelcome): Promise<void> {
-  for (const key of welcome.unwanted) await dropUnwanted(desk, key);
-  const nowMs = desk.clock.nowMs();
-  const open = await desk.state.listOpen();
-  // The hub knows these now; they stay as duplicates to be recognised, and need not be named again.
-  const told = open.filter((record) => record.state === "never_started");
-  if (told.length > 0) {
-    await desk.state.commit((transaction) => {
-      for (const record of told) transaction.put({ ...record, state: "done", changedAtMs: nowMs });
-    });
-  }
-  for (const record of open) {
-    if (record.state === "finished" || record.state === "started") sayAgain(desk, record);
+/** The hub knows of these now: they stay as duplicates to be recognised, and need not be told again. */
+async function settleTold({ state, clock }: TaskDeskOptions, told: readonly AttemptRecord[]): Promise<void> {
+  if (told.length === 0) return;
+  const nowMs = clock.nowMs();
+  await state.commit((transaction) => {
+    for (const { taskId, attempt } of told) {
+      const record = transaction.findAttempt(taskId, attempt);
+      if (record?.state === "never_started") transaction.put({ ...record, state: "done", changedAtMs: nowMs });
+    }
+  });
+}
+
+async function sayAllAgain(desk: TaskDeskOptions, room: () => Promise<boolean>): Promise<void> {
+  for (const record of await desk.state.listOpen()) {
+    if (record.state !== "finished" && record.state !== "started") continue;
+    if (!(await room())) return;
+    sayAgain(desk, record);
   }
 }
 
@@ -102,17 +132,18 @@ async function receiveAll(
   bodies: readonly HubFrameBody[],
   context: GrantContext,
 ): Promise<void> {
-  let grants: Promise<void>[] = [];
+  let together: Promise<void>[] = [];
+  let kind: HubFrameBody["case"] | undefined;
   for (const body of bodies) {
-    if (body.case === "grant") {
-      grants.push(receiveGrant(desk, body.value, context));
-      continue;
+    const canJoin = body.case === kind && (body.case === "grant" || body.case === "forget");
+    if (!canJoin) {
+      await Promise.all(together);
+      together = [];
     }
-    await Promise.all(grants);
-    grants = [];
-    await receiveOther(desk, body);
+    kind = body.case;
+    together.push(body.case === "grant" ? receiveGrant(desk, body.value, context) : receiveOther(desk, body));
   }
-  await Promise.all(grants);
+  await Promise.all(together);
 }
 
 async function receiveGrant(desk: TaskDeskOptions, grant: SignedGrant, context: GrantContext): Promise<void> {
@@ -196,6 +227,7 @@ async function receiveOther(desk: TaskDeskOptions, body: HubFrameBody): Promise<
       await endReported(desk, body.value);
       break;
     case "forget":
+      // Also the answer to an attempt that was declined: its tombstone need not be told any more.
       await dropUnwanted(desk, body.value);
       break;
     default:

@@ -1,11 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { Outcome } from "@cortex-mesh/protocol/gen";
 import { taskIdOf } from "../support/scripted-hub.js";
-import { startNode } from "../support/start-node.js";
+import { startNode, type TestNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
 
 function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, at) => at + 1);
+}
+
+/** Waits until a producer gets no further although the disk has all that it wrote. */
+async function untilStill(node: TestNode, progress: () => number): Promise<void> {
+  for (let [seen, rounds] = [-1, 0]; rounds < 5; rounds = progress() === seen ? rounds + 1 : 0) {
+    seen = progress();
+    for (const { log } of node.spool.list()) await log.flush();
+    await settle();
+  }
 }
 
 describe("output", () => {
@@ -120,10 +129,42 @@ describe("output", () => {
     hub.dispatch({ index: 2 });
     await hub.heard("started", 2);
     const noisy = node.probe.runs.get(taskIdOf(1))!.request;
-    for (let piece = 1; piece <= 64; piece += 1) await noisy.write("stdout", new Uint8Array(100_000));
+    let writes = 0;
+    const writing = (async () => {
+      for (; writes < 100; writes += 1) await noisy.write("stdout", new Uint8Array(100_000));
+    })();
+    await waitUntil(() => node.hub.output(1).seqs.length === 41, "a window");
     await node.probe.runs.get(taskIdOf(2))!.request.write("stdout", Buffer.from("quiet"));
     await waitUntil(() => node.hub.output(2).text === "quiet", "the quiet one");
-    expect(node.hub.output(1).seqs.length).toBeLessThan(64);
+    expect(node.hub.output(1).seqs).toHaveLength(41);
+    await untilStill(node, () => writes);
+    // Held: what is sent and not acknowledged, and what may be unsent.
+    expect(writes).toBeLessThan(64);
+    node.probe.runs.get(taskIdOf(1))!.exit(0);
+    await writing;
+    expect(writes).toBe(100);
+  });
+
+  it("T5: a producer is held only while a connection sends: without one its output goes to the disk", async () => {
+    await using node = await startNode();
+    node.hub.behaviour.acksLogs = false;
+    const first = await node.hub.connection(1);
+    first.dispatch({ index: 1 });
+    await first.heard("started", 1);
+    const { request } = node.probe.runs.get(taskIdOf(1))!;
+    let writes = 0;
+    const writing = (async () => {
+      for (; writes < 100; writes += 1) await request.write("stdout", Buffer.alloc(100_000, writes));
+    })();
+    await waitUntil(() => node.hub.output(1).seqs.length === 41, "a window");
+    await untilStill(node, () => writes);
+    expect(writes).toBeLessThan(64);
+    node.hub.behaviour.acksLogs = true;
+    first.cut();
+    await writing;
+    expect(writes).toBe(100);
+    await node.clock.advance(1_000);
+    await waitUntil(() => node.hub.output(1).seqs.length === 100, "all of it");
   });
 
   it("E4: logs take turns, so a quiet task's output is not behind all of a noisy one's", async () => {

@@ -133,18 +133,4 @@ describe("a link that fails", () => {
     await node.clock.advance(60_000);
     expect(node.hub.connections).toHaveLength(1);
   });
-
-  it("I3: a token is renewed at 60 % of its life with the same epoch", async () => {
-    await using node = await startNode();
-    node.hub.behaviour.tokenLifeMs = 100_000;
-    (await node.hub.connection(1)).cut();
-    await node.clock.advance(1_000);
-    const second = await node.hub.connection(2);
-    const before = node.hub.tokens.length;
-    await node.clock.advance(58_000);
-    expect(node.hub.tokens).toHaveLength(before);
-    await node.clock.advance(3_000);
-    expect(node.hub.tokens.slice(before)).toEqual([second.epoch]);
-    expect(node.hub.connections).toHaveLength(2);
-  });
 });

@@ -8,6 +8,7 @@ import { createVirtualClock } from "@cortex-mesh/testing";
 import type { NodeReport } from "../../src/runner/report.js";
 import { createRunner } from "../../src/runner/runner.js";
 import { createSpool } from "../../src/runner/spool.js";
+import { prepareTaskPlace } from "../../src/runner/workspace.js";
 import { createSkillTable } from "../../src/skills/skill-table.js";
 import { createMemoryState } from "../../src/state/memory-state.js";
 import { createProbeSkill } from "../support/probe-skill.js";
@@ -36,6 +37,7 @@ function openRunner(maxTasks: number, policyTasks?: number) {
     clock,
     report: (report: NodeReport) => void said.push(report),
     workspaceRoot: directory,
+    preparePlace: prepareTaskPlace,
     defaultLevel: "none" as const,
     hostEnv: {},
     maxOutputBytes: 1,

@@ -166,6 +166,25 @@ describe.each(KINDS)("a node's state ($name)", ({ open }) => {
   });
 });
 
+describe("a state with many large results", () => {
+  it("T5: reads none of them for a list before it is looked at", async () => {
+    const state = openSqliteState(join(temporaryDirectory(), "node.db"));
+    const response = new Uint8Array(256 * 1024).fill(7);
+    await state.commit((transaction) => {
+      for (let index = 0; index < 60; index += 1) {
+        transaction.put(record(`t${index}`, { state: "finished", response }));
+      }
+    });
+    const beforeBytes = process.memoryUsage().arrayBuffers;
+    const listed = await state.listOpen();
+    expect(listed).toHaveLength(60);
+    expect(process.memoryUsage().arrayBuffers - beforeBytes).toBeLessThan(10 * response.byteLength);
+    expect(Buffer.compare(listed[50]?.response ?? Buffer.alloc(0), response)).toBe(0);
+    await state.close();
+    expect(listed[51]?.response).toBeUndefined();
+  });
+});
+
 describe("a state directory", () => {
   it("I2: keeps its key from one process to the next, and everything in it is private", async () => {
     const path = join(temporaryDirectory(), "state");

@@ -77,7 +77,12 @@ export interface HubBehaviour {
   taskFaults: LinkFaults;
   /** Thrown by the next calls. */
   callError: CortexError | undefined;
-  tokenLifeMs: number;
+  /** Whether a hello is answered. */
+  welcomes: boolean;
+  /** Wraps the node's end of the next control streams. */
+  wrapTasks: (link: Link) => Link;
+  /** Keys that a registration names beside the hub's own. */
+  moreKeys: readonly SigningKey[];
 }
 
 /** One connection as the hub sees it. */
@@ -98,6 +103,8 @@ export interface HubConnection {
   send(body: Parameters<typeof frameOf>[0]["body"]): void;
   ackLog(index: number, throughSeq: number, options?: { resend?: boolean; refused?: boolean }): void;
   closeLogs(): void;
+  /** Sends bytes as they are. */
+  sendRaw(stream: "tasks" | "health" | "logs", bytes: Uint8Array): void;
   cut(error?: CortexError): void;
 }
 
@@ -128,6 +135,7 @@ export function createHubSide({ hub, clock, hubKey, behaviour, world, store }: S
   let isOver = false;
   let grantCount = 0;
   let logLink: Link | undefined;
+  let healthLink: Link | undefined;
   void hub.closed.then(() => {
     isOver = true;
   });
@@ -142,7 +150,7 @@ export function createHubSide({ hub, clock, hubKey, behaviour, world, store }: S
       if (Number(frame.seq) !== frames.length + 1)
         throw new CortexError("STREAM_GAP", "the node's numbers have a hole");
       frames.push(frame);
-      if (frame.body.case === "hello") {
+      if (frame.body.case === "hello" && behaviour.welcomes) {
         send({ case: "welcome", value: { epoch, unwanted: behaviour.unwanted } } as never);
       }
       if (frame.body.case === "response" && behaviour.acksResponses) {
@@ -239,12 +247,17 @@ export function createHubSide({ hub, clock, hubKey, behaviour, world, store }: S
     send,
     ackLog,
     closeLogs: () => logLink?.close(new CortexError("UNAVAILABLE", "the test closed the log stream")),
+    sendRaw(stream, bytes) {
+      const links = { tasks: hub, health: healthLink, logs: logLink };
+      links[stream]?.send(bytes);
+    },
     cut: (error = new CortexError("UNAVAILABLE", "the test cut the connection")) => hub.close(error),
   };
 
   return {
     connection,
     attachHealth(link: Link) {
+      healthLink = link;
       link.onFrames((batch) => {
         for (const bytes of batch) {
           const beat = fromBinary(HeartbeatSchema, bytes);

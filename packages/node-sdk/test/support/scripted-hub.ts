@@ -22,6 +22,16 @@ import { waitUntil } from "./wait-until.js";
 
 export { HUB_ID, type HubConnection, NODE_ID, SESSION_ID, type TaskSpec, taskIdOf } from "./hub-side.js";
 
+/** The log of a task as it came. */
+export interface ReceivedOutput {
+  readonly seqs: readonly number[];
+  /** Standard output. */
+  readonly text: string;
+  /** Gaps that stand for several numbers, `from-through`. */
+  readonly holes: readonly string[];
+  readonly gapBytes: number;
+}
+
 /** The hub. */
 export interface ScriptedHub {
   readonly identity: NodeIdentity;
@@ -30,14 +40,22 @@ export interface ScriptedHub {
   readonly behaviour: HubBehaviour;
   readonly connections: readonly HubConnection[];
   /** Output by task, each record once and in order; a gap in the numbers throws. */
-  output(index: number): { readonly seqs: readonly number[]; readonly text: string; readonly gapBytes: number };
+  output(index: number): ReceivedOutput;
   /** Tasks of the log frames in the order they came. */
   readonly arrivals: readonly string[];
   /** Log frames that came twice. */
   readonly duplicates: number;
   readonly tokens: readonly bigint[];
+  /** Tokens that log streams were opened with. */
+  readonly logTokens: readonly string[];
+  readonly hubKey: SigningKey;
   /** The n-th connection (from 1) once it is welcomed. */
   connection(number: number): Promise<HubConnection>;
+}
+
+function lastSeqOf(list: readonly LogFrame[]): number {
+  const last = list.at(-1);
+  return last === undefined ? 0 : Math.max(Number(last.seq), Number(last.gap?.throughSeq ?? 0n));
 }
 
 /** Makes a hub that knows one node. */
@@ -52,11 +70,14 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
     unwanted: [],
     taskFaults: {},
     callError: undefined,
-    tokenLifeMs: 600_000,
+    welcomes: true,
+    wrapTasks: (link) => link,
+    moreKeys: [],
   };
   const connections: HubConnection[] = [];
   const logs = new Map<string, LogFrame[]>();
   const tokens: bigint[] = [];
+  const logTokens: string[] = [];
   let epoch = 0n;
   let duplicates = 0;
   const arrivals: string[] = [];
@@ -69,10 +90,12 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
     const list = logs.get(key.taskId) ?? [];
     logs.set(key.taskId, list);
     const seq = Number(frame.seq);
-    if (seq <= list.length) duplicates += 1;
-    else if (seq === list.length + 1) list.push({ ...frame, data: Uint8Array.from(frame.data) });
-    else return { key, through: list.length, resend: true };
-    return { key, through: list.length, resend: false };
+    const held = lastSeqOf(list);
+    // A gap may stand for several numbers.
+    if (Math.max(seq, Number(frame.gap?.throughSeq ?? 0n)) <= held) duplicates += 1;
+    else if (seq <= held + 1) list.push({ ...frame, data: Uint8Array.from(frame.data) });
+    else return { key, through: held, resend: true };
+    return { key, through: lastSeqOf(list), resend: false };
   };
 
   const dial: HubDial = () => {
@@ -103,7 +126,7 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
         return create(IssueTokenResponseSchema, {
           token: `token-${tokens.length}`,
           epoch: world.epoch,
-          expiresInMs: behaviour.tokenLifeMs,
+          expiresInMs: 600_000,
         });
       },
       async register(request) {
@@ -112,7 +135,7 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
         return create(RegistrationResponseSchema, {
           protocolVersion: 1,
           epoch: world.epoch,
-          grantKeys: [{ keyId: hubKey.keyId, publicKey: hubKey.publicKey }],
+          grantKeys: [hubKey, ...behaviour.moreKeys].map(({ keyId, publicKey }) => ({ keyId, publicKey })),
           heartbeatIntervalMs: 5_000,
           leaseMs: 20_000,
         });
@@ -121,14 +144,15 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
         const [node, hub] = track(createMemoryLinkPair(behaviour.taskFaults));
         side = createHubSide({ hub, clock, hubKey, behaviour, world: { ...world }, store });
         connections.push(side.connection);
-        return node;
+        return behaviour.wrapTasks(node);
       },
       openHealth() {
         const [node, hub] = track(createMemoryLinkPair());
         side!.attachHealth(hub);
         return node;
       },
-      openLogs() {
+      openLogs(token) {
+        logTokens.push(token);
         const [node, hub] = track(createMemoryLinkPair());
         side!.attachLogs(hub);
         return node;
@@ -147,7 +171,7 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
       nodeName: "test",
       address: "hub:1",
       caPem: "",
-      grantKeys: [],
+      grantKeys: [{ keyId: hubKey.keyId, publicKey: Buffer.from(hubKey.publicKey).toString("base64"), notAfterMs: 0 }],
       workspaceRoot,
     },
     nodeKey,
@@ -161,6 +185,7 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
         text: Buffer.concat(
           list.filter((frame) => frame.kind === LogKind.STDOUT).map((frame) => frame.data),
         ).toString(),
+        holes: list.flatMap(({ seq, gap }) => (gap?.throughSeq ? [`${seq}-${gap.throughSeq}`] : [])),
         gapBytes: list.reduce((sum, frame) => sum + Number(frame.gap?.bytes ?? 0n), 0),
       };
     },
@@ -169,6 +194,8 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
       return duplicates;
     },
     tokens,
+    logTokens,
+    hubKey,
     async connection(number) {
       const found = await waitUntil(() => connections[number - 1], `connection ${number}`);
       await found.heard("hello");

@@ -6,7 +6,7 @@ import { CortexError } from "@cortex-mesh/protocol";
 import { createVirtualClock, type VirtualClock } from "@cortex-mesh/testing";
 import { createNodeCore, type NodeCore } from "../../src/node/core.js";
 import type { NodeCoreOptions } from "../../src/node/core-options.js";
-import { createSpool, type Spool } from "../../src/runner/spool.js";
+import { createSpool, type Spool, type SpoolOptions } from "../../src/runner/spool.js";
 import { createNoneDriver } from "../../src/sandbox/drivers/none.js";
 import { echo } from "../../src/skills/echo.js";
 import { shell } from "../../src/skills/shell.js";
@@ -25,12 +25,15 @@ export interface TestNode extends AsyncDisposable {
   readonly refused: readonly CortexError[];
   readonly events: readonly string[];
   readonly directory: string;
-  /** Ends the process as a crash does and starts the next one over the same state. */
-  crash(): Promise<void>;
+  /** Ends the process as a crash does and starts the next one over the same state; `between` runs in between. */
+  crash(between?: () => void): Promise<void>;
 }
 
 /** Starts a node; disposing it removes everything. */
-export async function startNode(options: Partial<NodeCoreOptions> = {}): Promise<TestNode> {
+export async function startNode(
+  options: Partial<NodeCoreOptions> = {},
+  spoolOptions: Partial<SpoolOptions> = {},
+): Promise<TestNode> {
   const directory = await mkdtemp(join(tmpdir(), "cortex-node-"));
   const clock = createVirtualClock();
   const hub = createScriptedHub(clock, join(directory, "workspaces"));
@@ -44,7 +47,7 @@ export async function startNode(options: Partial<NodeCoreOptions> = {}): Promise
   function boot(): { readonly core: NodeCore; readonly spool: Spool } {
     boots += 1;
     const number = boots;
-    const spool = createSpool({ directory: join(directory, "spool"), clock });
+    const spool = createSpool({ directory: join(directory, "spool"), clock, ...spoolOptions });
     const core = createNodeCore({
       identity: hub.identity,
       key: hub.nodeKey,
@@ -93,11 +96,12 @@ export async function startNode(options: Partial<NodeCoreOptions> = {}): Promise
     refused,
     events,
     directory,
-    async crash() {
+    async crash(between = () => {}) {
       state = state.crash();
       for (const connection of hub.connections) if (!connection.isOver) connection.cut();
       const old = parts;
       await old.spool.close().catch(() => {});
+      between();
       parts = boot();
       // The old process is gone: nothing of it dials again.
       void closeWithTime(old.core, clock);

@@ -16,7 +16,9 @@ import {
   SUPPORTED_PROTOCOL,
 } from "@cortex-mesh/protocol";
 import type { RegistrationRequest, RegistrationResponse } from "@cortex-mesh/protocol/gen";
+import type { NodeConnection } from "../nodes/connection.js";
 import type { NodeConnections } from "../nodes/connections.js";
+import type { Tokens } from "../nodes/tokens.js";
 import type { HubStore } from "../store/store.js";
 import type { TaskWriter } from "../tasks/commit.js";
 import type { InputRelay } from "../tasks/input.js";
@@ -31,6 +33,7 @@ import { disconnectTasks, recordPresence } from "./presence.js";
 import { createConnectionRules, type NodeCredentials, recordRegistration } from "./register.js";
 import { attachHealth, type SilenceWatch, watchSilence } from "./report-health.js";
 import { createTaskStreamHandler } from "./task-stream.js";
+import { createTokenRefresh, type TokenRefresh } from "./token-refresh.js";
 
 export type { NodeCredentials } from "./register.js";
 
@@ -43,11 +46,11 @@ export interface NodeGateway {
   /** @throws CortexError `VERSION_UNSUPPORTED`, `NODE_REVOKED`, `SUPERSEDED`, `BAD_REQUEST`, `UNAVAILABLE` */
   register(credentials: NodeCredentials, request: RegistrationRequest): Promise<RegistrationResponse>;
   /** Takes a control stream; its first frame is the hello. What does not fit closes the link with the reason. */
-  openTasks(credentials: NodeCredentials, link: Link): void;
+  openTasks(credentials: Pick<NodeCredentials, "nodeId" | "epoch">, link: Link): void;
   /** Takes a health stream. */
-  openHealth(credentials: NodeCredentials, link: Link): void;
+  openHealth(credentials: Pick<NodeCredentials, "nodeId" | "epoch">, link: Link): void;
   /** Takes a log stream. */
-  openLogs(credentials: NodeCredentials, link: Link): void;
+  openLogs(credentials: Pick<NodeCredentials, "nodeId" | "epoch">, link: Link): void;
   /** Closes every connection with a goodbye that spreads the nodes' return. */
   close(): Promise<void>;
 }
@@ -62,11 +65,24 @@ export interface GatewayOptions {
   readonly input: InputRelay;
   readonly wake: Wake;
   readonly clock: Clock;
+  readonly tokens: Pick<Tokens, "challenge" | "issue">;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly hubId: string;
   readonly grantKey: SigningKey;
   readonly policy: Policy;
   readonly onError: (error: unknown) => void;
+  /** Hears of nodes that came and went, and how they do. @default nobody does */
+  readonly watcher?: GatewayWatcher | undefined;
+}
+
+/** Hears of the nodes at a gateway. Must not throw. */
+export interface GatewayWatcher {
+  /** The node was welcomed. */
+  online(connection: NodeConnection): void;
+  /** Its connection ended and none took its place. It may have ended before a welcome. */
+  offline(connection: NodeConnection, reason: CortexError): void;
+  /** The node measured a round trip. */
+  roundTrip(durationMs: number): void;
 }
 
 /** Makes the gateway of a hub. */
@@ -82,6 +98,7 @@ export function createGateway(options: GatewayOptions): NodeGateway {
     }
   });
   const onReady = async (connection: HubConnection): Promise<void> => {
+    options.watcher?.online(connection);
     await recordPresence(options, connection, "online");
     options.wake.wake("place");
   };
@@ -102,16 +119,18 @@ export function createGateway(options: GatewayOptions): NodeGateway {
         connectedAtMs: clock.nowMs(),
         maxTasks: node.maxTasks,
       });
-      registry.add(connection);
+      registry.add(connection, createTokenRefresh(connection, { ...options, expiresAtMs: credentials.expiresAtMs }));
       return rules.answer({ protocolVersion, epoch: credentials.epoch });
     },
     openTasks: (credentials, link) =>
-      registry.attach(credentials, link, ({ connection }) => {
+      registry.attach(credentials, link, ({ connection, refresh }) => {
         const outgoing = createOutgoing(connection, { ...options, policySha256: rules.policySha256 });
-        connection.attachTasks(link, createTaskStreamHandler(connection, { ...options, outgoing, onReady }));
+        connection.attachTasks(link, createTaskStreamHandler(connection, { ...options, outgoing, refresh, onReady }));
       }),
     openHealth: (credentials, link) =>
-      registry.attach(credentials, link, ({ connection, silence }) => attachHealth(connection, link, silence)),
+      registry.attach(credentials, link, ({ connection, silence }) =>
+        attachHealth(connection, link, { silence, onRoundTrip: options.watcher?.roundTrip }),
+      ),
     openLogs: (credentials, link) =>
       registry.attach(credentials, link, ({ connection }) => attachLogs(connection, link, options.output)),
     close: () => registry.close(),
@@ -121,6 +140,7 @@ export function createGateway(options: GatewayOptions): NodeGateway {
 interface Registered {
   readonly connection: HubConnection;
   readonly silence: SilenceWatch;
+  readonly refresh: TokenRefresh;
 }
 
 /** The connections that streams may be attached to, and the ends that are being recorded. */
@@ -128,9 +148,13 @@ interface Registry {
   /** @throws CortexError `UNAVAILABLE` when the hub is stopping */
   assertOpen(): void;
   /** @throws CortexError `SUPERSEDED` when the node has a newer connection, `UNAVAILABLE` when the hub is stopping */
-  add(connection: HubConnection): void;
+  add(connection: HubConnection, refresh: TokenRefresh): void;
   /** A stream that cannot be attached is closed with the reason; a stream's fault never reaches the others. */
-  attach(credentials: NodeCredentials, link: Link, how: (registered: Registered) => void): void;
+  attach(
+    credentials: Pick<NodeCredentials, "nodeId" | "epoch">,
+    link: Link,
+    how: (registered: Registered) => void,
+  ): void;
   close(): Promise<void>;
 }
 
@@ -143,26 +167,27 @@ function createRegistry(options: GatewayOptions): Registry {
   const assertOpen = (): void => {
     if (isClosed) throw new CortexError("UNAVAILABLE", "the hub is stopping");
   };
-  const find = ({ nodeId, epoch }: NodeCredentials): Registered => {
+  const find = ({ nodeId, epoch }: Pick<NodeCredentials, "nodeId" | "epoch">): Registered => {
     const entry = registered.get(nodeId);
     if (entry?.connection.epoch === epoch) return entry;
     throw new CortexError("SUPERSEDED", "the connection is not registered, or a newer one took its place");
   };
-  const onEnd = async (connection: HubConnection): Promise<void> => {
+  const onEnd = async (connection: HubConnection, reason: CortexError): Promise<void> => {
     if (registered.get(connection.nodeId)?.connection === connection) registered.delete(connection.nodeId);
     if (!connections.remove(connection)) return;
+    options.watcher?.offline(connection, reason);
     await disconnectTasks(options, connection);
     await recordPresence(options, connection, "offline");
   };
   return {
     assertOpen,
-    add(connection) {
+    add(connection, refresh) {
       assertOpen();
       connections.add(connection);
-      registered.set(connection.nodeId, { connection, silence: watchSilence(connection, clock) });
+      registered.set(connection.nodeId, { connection, silence: watchSilence(connection, clock), refresh });
       watchHello(connection, clock);
-      void connection.closed.then(() => {
-        const work: Promise<void> = onEnd(connection)
+      void connection.closed.then((reason) => {
+        const work: Promise<void> = onEnd(connection, reason)
           .catch(options.onError)
           .finally(() => ending.delete(work));
         ending.add(work);

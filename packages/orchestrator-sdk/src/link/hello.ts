@@ -7,7 +7,7 @@
 import { type Clock, CortexError, type TaskId, toCortexError } from "@cortex-mesh/protocol";
 import { HeldState, type NodeHello } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../access/scope.js";
-import type { TaskRecord } from "../store/records.js";
+import type { NodeRecord, TaskRecord } from "../store/records.js";
 import type { HubStore, StoreTransaction } from "../store/store.js";
 import type { TaskWriter } from "../tasks/commit.js";
 import type { InputRelay } from "../tasks/input.js";
@@ -15,6 +15,7 @@ import { ATTEMPT_STATES, listAllTasks } from "../tasks/list-tasks.js";
 import { type Held, reconcile } from "../tasks/recover.js";
 import type { HubConnection } from "./hub-connection.js";
 import type { Outgoing } from "./outgoing.js";
+import type { TokenRefresh } from "./token-refresh.js";
 import { readCount, readHeld } from "./wire.js";
 
 /** The hello has to come within this time of the registration. */
@@ -26,6 +27,7 @@ export interface HelloOptions {
   readonly writer: TaskWriter;
   readonly input: InputRelay;
   readonly outgoing: Outgoing;
+  readonly refresh: TokenRefresh;
   /** The hello is handled: the node is online. */
   readonly onReady: (connection: HubConnection) => Promise<void>;
 }
@@ -53,6 +55,8 @@ export async function handleHello(connection: HubConnection, hello: NodeHello, o
   const settled = await Promise.allSettled(changes.map(({ taskId, event }) => writer.apply(taskId, event, { check })));
   const failed = settled.find((result) => result.status === "rejected");
   if (failed !== undefined) throw toCortexError(failed.reason, "UNAVAILABLE");
+  // Also without a change: a node that was revoked between its registration and now must not become ready.
+  assertCurrent(connection, await store.nodes.get(systemScope, connection.nodeId));
   if (connection.isClosed) return;
   connection.markReady((task) => outgoing.note(task));
   connection.send({
@@ -62,6 +66,7 @@ export async function handleHello(connection: HubConnection, hello: NodeHello, o
       unwanted: unwanted.map((item) => ({ ...item, state: writeHeldState(item) })),
     },
   });
+  options.refresh.start();
   await options.onReady(connection);
   for (const task of await listAllTasks(store, filter)) outgoing.note(task);
 }
@@ -70,9 +75,18 @@ export async function handleHello(connection: HubConnection, hello: NodeHello, o
 function fence(connection: HubConnection): (task: TaskRecord, tx: StoreTransaction) => Promise<void> {
   return async (_task, tx) => {
     const node = await tx.nodes.get(systemScope, connection.nodeId);
-    if (node?.epoch === connection.epoch && !connection.isClosed) return;
-    throw new CortexError("SUPERSEDED", "the connection was over before its hello was handled");
+    if (connection.isClosed) throw superseded();
+    assertCurrent(connection, node);
   };
+}
+
+function assertCurrent({ nodeId, epoch }: HubConnection, node: NodeRecord | undefined): void {
+  if (node?.revokedAtMs !== undefined) throw new CortexError("NODE_REVOKED", `node ${nodeId} was revoked by its owner`);
+  if (node?.epoch !== epoch) throw superseded();
+}
+
+function superseded(): CortexError {
+  return new CortexError("SUPERSEDED", "the connection was over before its hello was handled");
 }
 
 /** Input goes on where the processes are; a node speaks only for attempts that are its own. */

@@ -6,13 +6,14 @@
  * - C3 `close` is final and idempotent; whoever waits for the end is told once.
  * - C4 a node that is sent away in order (goodbye, superseded) hears why: its control stream ends last.
  */
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { CortexError, type Link, type NodeId, type UserId } from "@cortex-mesh/protocol";
 import { HubTaskFrameSchema, type NodeTaskFrame, NodeTaskFrameSchema } from "@cortex-mesh/protocol/gen";
 import { createReceiveWindow } from "@cortex-mesh/protocol/log";
 import type { InputPiece, NodeConnection, NodeUsage } from "../nodes/connection.js";
 import type { TaskRecord } from "../store/records.js";
-import { readCount } from "./wire.js";
+import { untilTaken } from "./until-taken.js";
+import { readCount, readFrame } from "./wire.js";
 
 /** The body of a frame to the node. */
 export type HubFrameBody = NonNullable<MessageInitShape<typeof HubTaskFrameSchema>["body"]>;
@@ -188,6 +189,7 @@ function createStreams(epoch: number): Streams {
           const frame = isClosed ? undefined : numbers.accept(bytes);
           if (frame !== undefined) await onFrame(frame);
         }
+        await untilTaken(link);
         isHandling = false;
       });
       void link.closed.then((error) =>
@@ -258,9 +260,10 @@ function createFrameNumbers(epoch: number): FrameNumbers {
       sentSeq += 1;
     },
     accept(bytes) {
-      const frame = fromBinary(NodeTaskFrameSchema, bytes);
+      const frame = readFrame(NodeTaskFrameSchema, bytes);
       if (frame.epoch !== BigInt(epoch)) return undefined;
       const seq = readCount(frame.seq);
+      if (seq === 0) throw new CortexError("BAD_REQUEST", "the node sent a frame without a number");
       const verdict = received.accept(seq);
       if (verdict === "gap")
         throw new CortexError("STREAM_GAP", `frame ${received.expectedSeq} is missing, ${seq} came`);

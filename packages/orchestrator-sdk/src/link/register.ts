@@ -32,6 +32,8 @@ const SESSION_NONCE_BYTES = 16;
 export interface NodeCredentials {
   readonly nodeId: NodeId;
   readonly epoch: number;
+  /** When the token is over, on the hub's wall clock. */
+  readonly expiresAtMs: number;
 }
 
 /** Writes what a node says of itself; the epoch of the token has to be the newest one. */

@@ -2,12 +2,13 @@
  * Heartbeats: figures up, lease down. Also finds what a broken path hides: a control stream whose frames no longer arrive
  * although heartbeats do, and a node that fell silent without closing anything.
  */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { type Clock, CortexError, type Link, type Timer } from "@cortex-mesh/protocol";
 import { type Heartbeat, HeartbeatSchema, LeaseAnswerSchema } from "@cortex-mesh/protocol/gen";
 import type { NodeUsage } from "../nodes/connection.js";
 import type { HubConnection } from "./hub-connection.js";
-import { readCount } from "./wire.js";
+import { untilTaken } from "./until-taken.js";
+import { readCount, readFrame } from "./wire.js";
 
 /** Time between heartbeats, as told to the node. */
 export const HEARTBEAT_INTERVAL_MS = 5_000;
@@ -37,8 +38,15 @@ export function watchSilence(connection: HubConnection, clock: Clock): SilenceWa
   return { heard };
 }
 
+/** Who hears of heartbeats. */
+export interface HealthListeners {
+  readonly silence: SilenceWatch;
+  /** Hears of each round trip that the node measured. */
+  readonly onRoundTrip?: ((durationMs: number) => void) | undefined;
+}
+
 /** Handles the health stream of one connection. */
-export function attachHealth(connection: HubConnection, link: Link, silence: SilenceWatch): void {
+export function attachHealth(connection: HubConnection, link: Link, { silence, onRoundTrip }: HealthListeners): void {
   let previous: ControlPosition | undefined;
   const answer = (heartbeat: Heartbeat): void => {
     const lease = create(LeaseAnswerSchema, {
@@ -57,22 +65,24 @@ export function attachHealth(connection: HubConnection, link: Link, silence: Sil
   );
   link.onFrames((frames) => {
     for (const bytes of frames) {
-      const heartbeat = fromBinary(HeartbeatSchema, bytes);
+      const heartbeat = readFrame(HeartbeatSchema, bytes);
       if (heartbeat.epoch !== BigInt(connection.epoch)) continue;
       silence.heard();
       const roundTripMs = heartbeat.roundTripMs > 0 ? heartbeat.roundTripMs : undefined;
       connection.setUsage(readUsage(heartbeat), roundTripMs);
+      if (roundTripMs !== undefined) onRoundTrip?.(roundTripMs);
       const position = { sent: readCount(heartbeat.controlSentSeq), received: connection.controlReceivedSeq };
       if (isStuck(previous, position)) {
         connection.close(
           new CortexError("STREAM_GAP", `the node sent ${position.sent} control frames, ${position.received} arrived`),
         );
-        return;
+        return undefined;
       }
       // While the hub itself holds the stream up, nothing can be said about what did not arrive.
       previous = connection.isHandling ? undefined : position;
       answer(heartbeat);
     }
+    return untilTaken(link);
   });
 }
 

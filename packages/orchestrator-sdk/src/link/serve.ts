@@ -4,7 +4,13 @@
  */
 import { CortexError } from "@cortex-mesh/protocol";
 import { AgentOrchestrator, Enrollment } from "@cortex-mesh/protocol/gen";
-import { type CallContext, createGrpcServer, type GrpcServer, type ServerTls } from "@cortex-mesh/protocol/grpc";
+import {
+  type CallContext,
+  createGrpcServer,
+  DEFAULT_STRANGER_LIMITS,
+  type GrpcServer,
+  type ServerTls,
+} from "@cortex-mesh/protocol/grpc";
 import type { Enrolment } from "../nodes/enrolment.js";
 import type { Tokens } from "../nodes/tokens.js";
 import type { NodeGateway } from "./gateway.js";
@@ -20,18 +26,24 @@ export interface ServeLinkOptions {
 
 /** Makes the gRPC server of a hub; it listens when it is told to. */
 export function createLinkServer({ gateway, tokens, enrolment, tls }: ServeLinkOptions): GrpcServer {
-  const server = createGrpcServer({ tls });
+  const server = createGrpcServer({ tls, strangers: DEFAULT_STRANGER_LIMITS });
   const authenticate = async (context: CallContext): Promise<NodeCredentials> => {
     const [scheme, token] = (context.header("authorization") ?? "").split(" ");
     if (scheme?.toLowerCase() !== "bearer" || token === undefined) {
       throw new CortexError("UNAUTHENTICATED", "the call carries no token; prove the node's key with IssueToken first");
     }
-    return tokens.verify(token);
+    const credentials = await tokens.verify(token);
+    context.trust();
+    return credentials;
   };
   server.serve(Enrollment, {
     beginEnrollment: async (request) => enrolment.begin(request),
     finishEnrollment: (request) => enrolment.finish(request),
-    issueToken: (request) => tokens.issue(request),
+    issueToken(request) {
+      // The token of an open connection is refreshed on its stream, and nowhere else.
+      if (request.epoch !== 0n) throw new CortexError("BAD_REQUEST", "a call for a token starts a connection: epoch 0");
+      return tokens.issue(request);
+    },
   });
   server.serve(AgentOrchestrator, {
     syncConfiguration: async (request, context) => gateway.register(await authenticate(context), request),

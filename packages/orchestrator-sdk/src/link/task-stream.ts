@@ -77,8 +77,10 @@ function handleStatement(
       return reports.ended(sourceOf(body.value), readEnd(body.value)).then(acknowledge);
     }
     case "declined": {
-      const { errorCode: code, errorMessage: message, final: isFinal } = body.value;
-      return reports.declined(sourceOf(body.value), { error: { code, message }, isFinal });
+      const { taskId, attempt, errorCode: code, errorMessage: message, final: isFinal } = body.value;
+      const forget = (): void => connection.send({ case: "forget", value: { taskId, attempt } });
+      // The hub knows: the node need not say so again, nor keep it for its next hello.
+      return reports.declined(sourceOf(body.value), { error: { code, message }, isFinal }).then(forget);
     }
     case "progress":
       return reports.stalled(sourceOf(body.value), body.value.stalled);
@@ -96,9 +98,10 @@ function handleStatement(
       return undefined;
     case "hello":
       throw new CortexError("BAD_REQUEST", "a connection says hello once");
+    case "tokenProof":
+      return options.refresh.prove(body.value);
     case "accepted":
     case "claim":
-    case "tokenProof":
     case "capabilities":
     case undefined:
       // A stored grant changes nothing at the hub; the rest is for nodes and hubs that know more.

@@ -1,5 +1,5 @@
 /** Between the messages of the wire and the records of the hub. Pure; what a peer sends is checked here. */
-import { create, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
 import { CortexError, isId, type TaskId } from "@cortex-mesh/protocol";
 import {
   type Capabilities,
@@ -58,6 +58,15 @@ const LOG_KINDS: Readonly<Partial<Record<LogKind, OutputPiece["kind"]>>> = {
   [LogKind.ARTIFACT]: "artifact",
   [LogKind.GAP]: "gap",
 };
+
+/** A frame of a node. @throws CortexError `BAD_REQUEST` for bytes that are none */
+export function readFrame<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (cause) {
+    throw new CortexError("BAD_REQUEST", `the node sent bytes that are no ${schema.name}`, { cause });
+  }
+}
 
 /** A task id from a node. @throws CortexError `BAD_REQUEST` */
 export function readTaskId(value: string): TaskId {
@@ -139,7 +148,8 @@ export function readPiece(frame: LogFrame): OutputPiece {
   const base = { seq: readCount(frame.seq), kind, atMs: Number(frame.atMs), bytes: frame.data };
   if (kind === "stdout" || kind === "stderr") return { ...base, data: null };
   if (kind !== "gap") return { ...base, data: readJson(frame.data) };
-  return { ...base, data: { bytes: Number(frame.gap?.bytes ?? 0n), reason: frame.gap?.reason ?? "" } };
+  const throughSeq = Math.max(base.seq, readCount(frame.gap?.throughSeq ?? 0n));
+  return { ...base, throughSeq, data: { bytes: Number(frame.gap?.bytes ?? 0n), reason: frame.gap?.reason ?? "" } };
 }
 
 function readJson(bytes: Uint8Array): Json {

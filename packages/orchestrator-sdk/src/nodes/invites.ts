@@ -15,18 +15,14 @@ import type { Caller } from "../access/caller.js";
 import type { InviteRecord } from "../store/records.js";
 import type { HubStore, InviteReads, PageRequest } from "../store/store.js";
 import type { HubAuthority } from "./authority.js";
+import { MAX_INVITE_TTL_SECONDS } from "./invite-status.js";
 import { parseNodeName } from "./node-name.js";
 import { type RandomSource, systemRandom } from "./random.js";
 
 /** How long an invite holds by default: long enough to walk to the other machine. */
 export const DEFAULT_INVITE_TTL_SECONDS = 15 * 60;
-/** The longest an invite may hold. */
-export const MAX_INVITE_TTL_SECONDS = 24 * 60 * 60;
 /** Wrong secrets before an invite is withdrawn. */
 export const MAX_INVITE_TRIES = 5;
-
-/** What can be said of an invite: only an open one lets a node in. */
-export type InviteStatus = "open" | "used" | "expired" | "revoked";
 
 /** What to make an invite with. */
 export interface CreateInviteRequest {
@@ -78,16 +74,6 @@ export interface Invites {
   list(caller: Caller, page: PageRequest): Promise<InviteRecord[]>;
   /** Withdraws it unless it is used; idempotent. */
   revoke(caller: Caller, inviteId: InviteId): Promise<InviteRecord>;
-}
-
-/** Says what an invite is worth at `nowMs`. Pure. */
-export function inviteStatus(
-  invite: Pick<InviteRecord, "usedAtMs" | "revokedAtMs" | "expiresAtMs">,
-  nowMs: number,
-): InviteStatus {
-  if (invite.usedAtMs !== undefined) return "used";
-  if (invite.revokedAtMs !== undefined) return "revoked";
-  return invite.expiresAtMs <= nowMs ? "expired" : "open";
 }
 
 /** Makes the invites of a hub. */

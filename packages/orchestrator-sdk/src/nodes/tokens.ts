@@ -11,7 +11,7 @@
  * node was revoked since, is for the holder of the connection to watch.
  */
 import { create } from "@bufbuild/protobuf";
-import { calculateJwkThumbprint, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
+import { calculateJwkThumbprint, errors, type JWTHeaderParameters, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import {
   type Clock,
   CortexError,
@@ -39,6 +39,7 @@ export const TOKEN_AUDIENCE = "cortex.agent.v1";
 export const MAX_TOKEN_CHARS = 4096;
 
 const ALGORITHM = "EdDSA";
+const OWN_HEADER: ReadonlySet<string> = new Set(["alg", "typ", "kid"]);
 const JTI_BYTES = 16;
 
 /** Who a token is for. */
@@ -172,6 +173,7 @@ async function verifyToken({ authority, clock }: TokensOptions, token: string): 
       requiredClaims: ["sub", "exp", "iat", "jti", "epoch"],
       currentDate: new Date(clock.nowMs()),
     });
+    assertHeader(verified.protectedHeader, authority.tokenKey.keyId);
     payload = verified.payload;
   } catch (cause) {
     const isExpired = cause instanceof errors.JWTExpired;
@@ -183,6 +185,12 @@ async function verifyToken({ authority, clock }: TokensOptions, token: string): 
     throw unauthenticated("the token does not hold");
   }
   return { nodeId: sub, epoch, expiresAtMs: exp * 1000 };
+}
+
+/** A header that names another key, or brings one along, is not one of this hub (K3). */
+function assertHeader(header: JWTHeaderParameters, keyId: string): void {
+  const isOwn = header.kid === keyId && Object.keys(header).every((name) => OWN_HEADER.has(name));
+  if (!isOwn) throw new TypeError("the header is not one that this hub writes");
 }
 
 function wallMs(clock: Clock): bigint {

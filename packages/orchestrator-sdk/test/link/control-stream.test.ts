@@ -9,6 +9,7 @@ import {
 } from "@cortex-mesh/protocol";
 import { HeldState } from "@cortex-mesh/protocol/gen";
 import { isStuck } from "../../src/link/report-health.js";
+import { FIRST_BOUNCE_PAUSE_MS } from "../../src/tasks/bounce-pause.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import { turns, until } from "../support/until.js";
 
@@ -263,11 +264,12 @@ describe("what is sent to a node", () => {
     const taskId = await mesh.submit(sessionId);
     await mesh.reaches(taskId, "leased");
     node.declined({ taskId, attempt: 1 }, false);
-    let reads = 0;
-    // Placement reads first, then the sender.
-    const failing: typeof request = (...asked) =>
-      reads++ === 0 ? request(...asked) : Promise.reject(new Error("the database is away"));
+    await mesh.reaches(taskId, "queued");
+    // Placement has read what the task needs; the next to read is the sender.
+    await turns();
+    const failing: typeof request = () => Promise.reject(new Error("the database is away"));
     Object.assign(mesh.store.tasks, { request: failing });
+    await mesh.clock.advance(FIRST_BOUNCE_PAUSE_MS);
     await until(() => node.tasksClosed);
     Object.assign(mesh.store.tasks, { request });
     expect(node.tasksClosed).toMatchObject({ code: "UNAVAILABLE" });

@@ -26,7 +26,10 @@ const feedKinds = async (): Promise<string[]> =>
 describe("a registration", () => {
   it("T2: answers with version, epoch, policy, keys and timers", async () => {
     const epoch = await mesh.raiseEpoch(nodeId);
-    const answer = await mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId));
+    const answer = await mesh.parts.gateway.register(
+      { nodeId, epoch, expiresAtMs: Number.MAX_SAFE_INTEGER },
+      registrationOf(nodeId),
+    );
     expect(answer).toMatchObject({
       protocolVersion: 1,
       epoch: BigInt(epoch),
@@ -45,7 +48,10 @@ describe("a registration", () => {
     ["the name of another node", { nodeId: "node_01J00000000000000000000009" }, "UNAUTHENTICATED"],
   ])("T2: is refused with %s", async (_what, changes, code) => {
     const epoch = await mesh.raiseEpoch(nodeId);
-    const registered = mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId, changes));
+    const registered = mesh.parts.gateway.register(
+      { nodeId, epoch, expiresAtMs: Number.MAX_SAFE_INTEGER },
+      registrationOf(nodeId, changes),
+    );
     await expect(registered).rejects.toMatchObject({ code });
     expect(mesh.parts.connections.get(nodeId)).toBeUndefined();
   });
@@ -53,12 +59,19 @@ describe("a registration", () => {
   it("I3: is refused for a revoked node and for an epoch that is over", async () => {
     const epoch = await mesh.raiseEpoch(nodeId);
     await mesh.raiseEpoch(nodeId);
-    await expect(mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId))).rejects.toMatchObject({
+    await expect(
+      mesh.parts.gateway.register({ nodeId, epoch, expiresAtMs: Number.MAX_SAFE_INTEGER }, registrationOf(nodeId)),
+    ).rejects.toMatchObject({
       code: "SUPERSEDED",
     });
     await mesh.services.nodes.revoke(alice, nodeId);
     const newest = epoch + 2;
-    await expect(mesh.parts.gateway.register({ nodeId, epoch: newest }, registrationOf(nodeId))).rejects.toMatchObject({
+    await expect(
+      mesh.parts.gateway.register(
+        { nodeId, epoch: newest, expiresAtMs: Number.MAX_SAFE_INTEGER },
+        registrationOf(nodeId),
+      ),
+    ).rejects.toMatchObject({
       code: "NODE_REVOKED",
     });
   });
@@ -97,7 +110,7 @@ describe("the beginning of a connection", () => {
     await mesh.clock.advance(5_000);
     expect(await until(() => silent.tasksClosed)).toMatchObject({ code: "TIMED_OUT" });
     const epoch = await mesh.raiseEpoch(nodeId);
-    await mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId));
+    await mesh.parts.gateway.register({ nodeId, epoch, expiresAtMs: Number.MAX_SAFE_INTEGER }, registrationOf(nodeId));
     expect(mesh.parts.connections.get(nodeId)).toBeDefined();
     await mesh.clock.advance(5_000);
     await until(() => mesh.parts.connections.get(nodeId) === undefined);
@@ -247,7 +260,7 @@ describe("two connections of one node", () => {
     old.started({ taskId, attempt: 1 });
     await mesh.reaches(taskId, "running");
     const epoch = await mesh.raiseEpoch(nodeId);
-    await mesh.parts.gateway.register({ nodeId, epoch }, registrationOf(nodeId));
+    await mesh.parts.gateway.register({ nodeId, epoch, expiresAtMs: Number.MAX_SAFE_INTEGER }, registrationOf(nodeId));
     await mesh.clock.advance(5_000);
     await until(async () => (await mesh.task(taskId)).disconnected);
     expect((await feedKinds()).at(-1)).toBe("node.offline");
@@ -279,7 +292,10 @@ describe("the end of a hub", () => {
     const waits = [node, ...others].map((each) => each.bodies("goodbye")[0]?.reconnectAfterMs);
     expect([...new Set(waits)].sort()).toEqual([0, 2, 4, 6, 8]);
     expect((await feedKinds()).filter((kind) => kind === "node.offline")).toHaveLength(5);
-    const registered = mesh.parts.gateway.register({ nodeId, epoch: node.epoch }, registrationOf(nodeId));
+    const registered = mesh.parts.gateway.register(
+      { nodeId, epoch: node.epoch, expiresAtMs: Number.MAX_SAFE_INTEGER },
+      registrationOf(nodeId),
+    );
     await expect(registered).rejects.toMatchObject({ code: "UNAVAILABLE" });
   });
 });

@@ -14,7 +14,8 @@ import {
 } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../../src/access/scope.js";
 import { createEnrolment, REPEAT_WINDOW_MS, type SuspiciousEnrolment } from "../../src/nodes/enrolment.js";
-import { inviteStatus, MAX_INVITE_TRIES } from "../../src/nodes/invites.js";
+import { inviteStatus } from "../../src/nodes/invite-status.js";
+import { MAX_INVITE_TRIES } from "../../src/nodes/invites.js";
 import { NONCE_TTL_MS } from "../../src/nodes/nonces.js";
 import type { NodeRecord } from "../../src/store/records.js";
 import { alice, openIdentity, refusalOf } from "./open-identity.js";

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { decodeInvite, systemIds } from "@cortex-mesh/protocol";
-import { type CreateInviteRequest, hmacOfSecret, inviteStatus, type NewInvite } from "../../src/nodes/invites.js";
+import { inviteStatus } from "../../src/nodes/invite-status.js";
+import { type CreateInviteRequest, hmacOfSecret, type NewInvite } from "../../src/nodes/invites.js";
 import { alice, bob, openIdentity, refusalOf } from "./open-identity.js";
 
 const request = (over: Partial<CreateInviteRequest> = {}): CreateInviteRequest => ({

@@ -53,7 +53,7 @@ export interface Mesh {
   connect(nodeId: NodeId, options?: Pick<ScriptedNodeOptions, "request" | "faults">): Promise<ScriptedNode>;
   raiseEpoch(nodeId: NodeId): Promise<number>;
   /** Another hub on the same store and files, as after a crash of this one. */
-  restart(): Promise<Mesh>;
+  restart(options?: { readonly nowMs?: number }): Promise<Mesh>;
 }
 
 /** What outlives a hub. */
@@ -64,7 +64,7 @@ interface Remains {
 }
 
 export async function openMesh(
-  options: { readonly deadlines?: DeadlineOptions; readonly remains?: Remains } = {},
+  options: { readonly deadlines?: DeadlineOptions; readonly remains?: Remains; readonly nowMs?: number } = {},
 ): Promise<Mesh> {
   const faults: Faults = options.remains?.faults ?? { isStoreFull: false, beforeAppend: undefined };
   const onStep = (step: string): void => {
@@ -72,7 +72,7 @@ export async function openMesh(
   };
   const directory = options.remains?.directory ?? (await mkdtemp(join(tmpdir(), "cortex-mesh-")));
   const store = options.remains?.store ?? createMemoryStore({ onStep });
-  const clock = createVirtualClock();
+  const clock = createVirtualClock(options.nowMs === undefined ? {} : { nowMs: options.nowMs });
   const errors: unknown[] = [];
   const warnings: object[] = [];
   const files = withFaults(await openOutputFiles(directory), faults);
@@ -100,7 +100,8 @@ export async function openMesh(
     await rm(directory, { recursive: true, force: true });
   });
   const base = { parts, authority, services: parts.services, store, files, clock, faults, errors, warnings };
-  const restart = (): Promise<Mesh> => openMesh({ ...options, remains: { store: store.crash(), directory, faults } });
+  const restart: Mesh["restart"] = (changes = {}) =>
+    openMesh({ ...options, ...changes, remains: { store: store.crash(), directory, faults } });
   return { ...base, restart, ...createActions(base) };
 }
 

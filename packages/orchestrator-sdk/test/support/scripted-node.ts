@@ -74,7 +74,14 @@ export interface ScriptedNode {
   heartbeat(position?: { readonly sent?: number; readonly received?: number }): void;
   log(
     attempt: Attempt,
-    record: { readonly seq: number; readonly kind?: LogKind; readonly text?: string; readonly bytes?: Uint8Array },
+    record: {
+      readonly seq: number;
+      readonly kind?: LogKind;
+      readonly text?: string;
+      readonly bytes?: Uint8Array;
+      /** Last record that is lost; the frame is a gap. */
+      readonly throughSeq?: number;
+    },
   ): void;
   /** The highest record of the attempt that was acknowledged. */
   acked(attempt: Attempt): number;
@@ -86,6 +93,8 @@ export interface ScriptedNodeOptions {
   readonly epoch: number;
   readonly request?: Partial<MessageInitShape<typeof RegistrationRequestSchema>>;
   readonly faults?: LinkFaults;
+  /** When the token of the registration is over. @default after its whole life */
+  readonly expiresAtMs?: number;
 }
 
 export function registrationOf(nodeId: NodeId, changes: ScriptedNodeOptions["request"] = {}): RegistrationRequest {
@@ -105,7 +114,7 @@ export function registrationOf(nodeId: NodeId, changes: ScriptedNodeOptions["req
 /** Registers and opens the control stream; the hello is the test's to say. */
 export async function connectScriptedNode(options: ScriptedNodeOptions): Promise<ScriptedNode> {
   const { gateway, nodeId, epoch } = options;
-  const credentials = { nodeId, epoch };
+  const credentials = { nodeId, epoch, expiresAtMs: options.expiresAtMs ?? Number.MAX_SAFE_INTEGER };
   const registration = await gateway.register(credentials, registrationOf(nodeId, options.request));
   const received: HubTaskFrame[] = [];
   const leases: LeaseAnswer[] = [];
@@ -196,15 +205,17 @@ export async function connectScriptedNode(options: ScriptedNodeOptions): Promise
       });
       (health ?? openHealth()).send(toBinary(HeartbeatSchema, frame));
     },
-    log({ taskId, attempt }, { seq, kind = LogKind.STDOUT, text = "", bytes = Buffer.from(text) }) {
+    log({ taskId, attempt }, { seq, throughSeq, kind = LogKind.STDOUT, text = "", bytes = Buffer.from(text) }) {
+      const gap = { reason: "lost", throughSeq: BigInt(throughSeq ?? 0) };
       const log = { name: { case: "task", value: { taskId, attempt } } } as const;
       const frame = create(LogFrameSchema, {
         log,
         seq: BigInt(seq),
-        kind,
+        kind: throughSeq === undefined ? kind : LogKind.GAP,
         atMs: 5n,
         data: bytes,
         epoch: BigInt(epoch),
+        ...(throughSeq === undefined ? {} : { gap }),
       });
       (logs ?? openLogs()).send(toBinary(LogFrameSchema, frame));
     },

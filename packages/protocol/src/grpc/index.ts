@@ -19,6 +19,7 @@ export {
 } from "./service-definition.js";
 export type { CallContext, MethodHandler, ServiceHandlers } from "./service-handler.js";
 export { fromServiceError, toServiceError } from "./status.js";
+export { DEFAULT_STRANGER_LIMITS, type StrangerLimits } from "./stranger-guard.js";
 export type { BatchStream } from "./stream-side.js";
 export { type DialTlsOptions, dialTls } from "./tls-dial.js";
 export {

@@ -2,7 +2,7 @@
  * The hub's gRPC server: always TLS, with the limits that keep one peer from harming the others.
  *
  * What a peer can make it hold: 64 calls a connection, each with one window (1 MiB, 8 MiB on data connections) and
- * two messages; headers of 16 KiB; no place at all without a call within the handshake time.
+ * two messages; headers of 16 KiB; no place at all without a call within the handshake time, and little without trust.
  */
 import type { DescService } from "@bufbuild/protobuf";
 import { type ServerOptions as GrpcOptions, Server, ServerCredentials } from "@grpc/grpc-js";
@@ -10,10 +10,11 @@ import { type Clock, systemClock } from "../clock.js";
 import { CortexError } from "../errors.js";
 import { MAX_DATA_MESSAGE_BYTES } from "../limits.js";
 import { createConnectionGuard } from "./connection-guard.js";
-import { configureServer } from "./private-fields.js";
+import { configureServer, type HiddenServerOptions } from "./private-fields.js";
 import { quietGrpc } from "./quiet-logger.js";
 import { bindService, type ServiceHandlers } from "./service-handler.js";
 import { addStandardServices } from "./standard-services.js";
+import { createStrangerGuard, type StrangerLimits } from "./stranger-guard.js";
 import {
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   DEFAULT_KEEPALIVE,
@@ -39,6 +40,8 @@ export interface GrpcServerOptions {
   readonly keepalive?: KeepaliveOptions | undefined;
   /** Time for a TLS handshake, and then for a first call, in milliseconds. @default 5 s */
   readonly handshakeTimeoutMs?: number | undefined;
+  /** Bounds for peers that no handler has trusted. @default none */
+  readonly strangers?: StrangerLimits | undefined;
   /** @default the system's clock */
   readonly clock?: Clock | undefined;
 }
@@ -66,26 +69,20 @@ export interface GrpcServer extends AsyncDisposable {
 
 /** Makes a server; it holds no port until it listens. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { tls, keepalive = DEFAULT_KEEPALIVE, clock = systemClock } = options;
+  const { tls, keepalive = DEFAULT_KEEPALIVE, strangers: limits, clock = systemClock } = options;
   const handshakeTimeoutMs = options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS;
   quietGrpc();
   const server = new Server(grpcOptions(keepalive));
   const services = new Map<string, DescService>();
   const standard = addStandardServices(server, services);
   const guard = createConnectionGuard({ handshakeTimeoutMs, clock });
-  configureServer(
-    server,
-    {
-      handshakeTimeout: handshakeTimeoutMs,
-      maxSessionMemory: MAX_SESSION_MEMORY_MEGABYTES,
-      settings: {
-        initialWindowSize: WINDOW_BYTES.control,
-        maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION,
-        maxHeaderListSize: MAX_HEADER_BYTES,
-      },
-    },
-    guard.watch,
-  );
+  const strangers =
+    limits === undefined ? undefined : createStrangerGuard(limits, { clock, trustedCalls: MAX_STREAMS_PER_CONNECTION });
+  configureServer(server, http2Options(handshakeTimeoutMs, limits), (http2Server) => {
+    guard.watch(http2Server);
+    strangers?.watch(http2Server);
+  });
+  const trust = (peerAddress: string): void => strangers?.trust(peerAddress);
   let closing: Promise<void> | undefined;
 
   function forceClose(): void {
@@ -109,7 +106,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
 
   return {
     serve(service, handlers) {
-      const { definition, implementation } = bindService(service, handlers, clock);
+      const { definition, implementation } = bindService(service, handlers, { clock, trust });
       server.addService(definition, implementation);
       services.set(service.typeName, service);
     },
@@ -122,6 +119,18 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     forceClose,
     async [Symbol.asyncDispose]() {
       await this.close();
+    },
+  };
+}
+
+function http2Options(handshakeTimeoutMs: number, strangers: StrangerLimits | undefined): HiddenServerOptions {
+  return {
+    handshakeTimeout: handshakeTimeoutMs,
+    maxSessionMemory: MAX_SESSION_MEMORY_MEGABYTES,
+    settings: {
+      initialWindowSize: WINDOW_BYTES.control,
+      maxConcurrentStreams: strangers?.maxCalls ?? MAX_STREAMS_PER_CONNECTION,
+      maxHeaderListSize: MAX_HEADER_BYTES,
     },
   };
 }

@@ -20,6 +20,7 @@ import { toBuffer } from "../encoding.js";
 import { CortexError, isCortexError } from "../errors.js";
 import { MAX_DATA_MESSAGE_BYTES } from "../limits.js";
 import { decodeFrameBatch, encodeFrameBatch } from "./frame-batch.js";
+import { LINK_LIMITS, roleOfStream } from "./transport-limits.js";
 
 /** A received stream message: its frames, or why it is none. The reader closes the call with the reason. */
 export type ReceivedBatch = readonly Uint8Array[] | CortexError;
@@ -58,6 +59,8 @@ export function streamDefinition(method: DescMethod): StreamDefinition {
   if (method.methodKind !== "bidi_streaming") throw new TypeError(`${method.name} does not stream both ways`);
   assertFrameMessage(method.input);
   assertFrameMessage(method.output);
+  const { maxMessageBytes } = LINK_LIMITS[roleOfStream(method.localName)];
+  const readBatch = (bytes: Buffer): ReceivedBatch => readBatchWithin(bytes, maxMessageBytes);
   return {
     path: methodPath(method),
     requestStream: true,
@@ -109,7 +112,12 @@ function writeBatch(batch: ReceivedBatch): Buffer {
 }
 
 /** Never throws: grpc-js would hide the reason from this side and end the call as INTERNAL. */
-function readBatch(bytes: Buffer): ReceivedBatch {
+function readBatchWithin(bytes: Buffer, maxMessageBytes: number): ReceivedBatch {
+  // The limit of grpc-js is one for all streams of a server.
+  if (bytes.byteLength > maxMessageBytes) {
+    const problem = `a stream message of ${bytes.byteLength} bytes is over the limit of ${maxMessageBytes} bytes`;
+    return new CortexError("TOO_LARGE", problem, { details: { sizeBytes: bytes.byteLength, maxMessageBytes } });
+  }
   try {
     return decodeFrameBatch(bytes);
   } catch (error) {

@@ -26,6 +26,8 @@ export interface CallContext {
   header(name: string): string | undefined;
   /** Address of the peer, for logs; `unknown` when the connection is gone. */
   readonly peerAddress: string;
+  /** The peer has shown who it is: its connection is none of a stranger from now on. */
+  trust(): void;
   /** Fires when the call is over, also in an orderly way. */
   readonly signal: AbortSignal;
 }
@@ -58,11 +60,18 @@ export interface BoundService {
 type UnaryHandler = (request: Message, context: CallContext) => Promise<Message>;
 type StreamHandler = (link: Link, context: CallContext) => void | Promise<void>;
 
+/** The server that a service runs on. */
+export interface ServiceHost {
+  readonly clock: Clock;
+  /** The peer at this address has shown who it is. */
+  readonly trust: (peerAddress: string) => void;
+}
+
 /** Binds handlers to the methods of a service. */
 export function bindService<S extends DescService>(
   service: S,
   handlers: ServiceHandlers<S>,
-  clock: Clock,
+  host: ServiceHost,
 ): BoundService {
   const definition: Record<string, ServiceDefinition[string]> = {};
   const implementation: UntypedServiceImplementation = {};
@@ -71,20 +80,21 @@ export function bindService<S extends DescService>(
     const handler = byName[name] ?? notSupported(method);
     if (method.methodKind === "unary") {
       definition[name] = unaryDefinition(method);
-      implementation[name] = unaryHandler(method, handler as UnaryHandler);
+      implementation[name] = unaryHandler(method, handler as UnaryHandler, host);
     } else {
       definition[name] = streamDefinition(method);
-      implementation[name] = streamHandler(method, { handler: handler as StreamHandler, clock });
+      implementation[name] = streamHandler(method, handler as StreamHandler, host);
     }
   }
   return { definition, implementation };
 }
 
-function unaryHandler(method: DescMethod, handler: UnaryHandler): handleUnaryCall<Message, Message> {
+function unaryHandler(method: DescMethod, handler: UnaryHandler, host: ServiceHost): handleUnaryCall<Message, Message> {
   return (call, callback) => {
     const over = new AbortController();
     call.on("cancelled", () => over.abort());
-    const run = async (): Promise<Message> => create(method.output, await handler(call.request, contextOf(call, over)));
+    const run = async (): Promise<Message> =>
+      create(method.output, await handler(call.request, contextOf(call, over, host)));
     run().then(
       (response) => callback(null, response),
       (error: unknown) => callback(toServiceError(error)),
@@ -94,15 +104,16 @@ function unaryHandler(method: DescMethod, handler: UnaryHandler): handleUnaryCal
 
 function streamHandler(
   method: DescMethod,
-  { handler, clock }: { readonly handler: StreamHandler; readonly clock: Clock },
+  handler: StreamHandler,
+  host: ServiceHost,
 ): handleBidiStreamingCall<ReceivedBatch, ReceivedBatch> {
   const limits = LINK_LIMITS[roleOfStream(method.localName)];
   return (call) => {
     call.sendMetadata(new Metadata());
     const over = new AbortController();
-    const link = createGrpcLink(call, { limits, clock });
+    const link = createGrpcLink(call, { limits, clock: host.clock });
     void link.closed.then(() => over.abort());
-    const run = async (): Promise<void> => handler(link, contextOf(call, over));
+    const run = async (): Promise<void> => handler(link, contextOf(call, over, host));
     run().catch((error: unknown) => link.close(toCortexError(error)));
   };
 }
@@ -113,8 +124,9 @@ interface AnyCall {
   getPeer(): string;
 }
 
-function contextOf(call: AnyCall, over: AbortController): CallContext {
+function contextOf(call: AnyCall, over: AbortController, host: ServiceHost): CallContext {
   return {
+    trust: () => host.trust(call.getPeer()),
     header: (name) => call.metadata.get(name)[0]?.toString(),
     peerAddress: call.getPeer(),
     signal: over.signal,
