@@ -1,8 +1,8 @@
 /** What a person sees of a hub and its nodes from outside: live output, replay, exact bytes, ends that are complete, ownership. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { countMarked, residentMib } from "./support/processes.js";
 import {
   call,
   followTask,
@@ -48,24 +48,6 @@ async function ended(taskId: string): Promise<Task> {
 
 async function run(command: string, options: object = {}): Promise<Task> {
   return ended(await dispatch(command, options));
-}
-
-/** Resident memory of a process in MiB. */
-function residentMib(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
-}
-
-/** Processes of this machine that carry a mark in their command line. */
-function countMarked(mark: string): number {
-  const hasMark = (pid: string): boolean => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(mark);
-    } catch {
-      // It ended between the listing and the look.
-      return false;
-    }
-  };
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && hasMark(name)).length;
 }
 
 describe("output", () => {

@@ -72,6 +72,14 @@ async function outputOf(taskId: string): Promise<string> {
 const TWO_HALVES = "seq 1 20000; echo half; until [ -e go ]; do read -t 0.02 <> <(:); done; seq 20001 40000";
 
 describe("a node and a hub", () => {
+  it("I1: a node that is enrolled takes no other invite", async () => {
+    const { nodeId } = await node.enrol((await hub.as(USER).createInvite({})).invite);
+    const other = (await hub.as(USER).createInvite({})).invite;
+    await expect(node.enrol(other)).rejects.toMatchObject({ code: "STATE_IN_USE", details: { nodeId } });
+    expect(node.nodeId).toBe(nodeId);
+    expect((await hub.as(USER).listNodes({})).items).toHaveLength(1);
+  });
+
   it("I1: enrolling twice with one invite gives the same node, also after the node was opened again", async () => {
     const { invite } = await hub.as(USER).createInvite({});
     const { nodeId } = await node.enrol(invite);

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { encodeInvite, systemIds } from "@cortex-mesh/protocol";
-import { type Line, runProgram, type StartedProgram, startProgram } from "./support/start-program.js";
+import type { Line, StartedProgram } from "./support/launch-program.js";
+import { runProgram, startProgram } from "./support/start-program.js";
 
 interface RunningHub {
   readonly program: StartedProgram;

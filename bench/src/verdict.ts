@@ -40,12 +40,14 @@ export function judgeRow(row: Row, result: RowResult): JudgedRow {
   const judged = { name, what, floor, bar, measurements };
   const broken = measurements.find(({ floorMedian }) => isBroken(row, floorMedian));
   if (broken === undefined) return { ...judged, outcome: isPass ? "pass" : "fail" };
-  const figures = `${broken.floorMedian.toFixed(0)} ${broken.unit}, ${row.knownFloor} ${broken.unit} are known`;
+  const known = row.knownFloor === undefined ? "" : `, ${row.knownFloor} ${broken.unit} are known`;
+  const figures = `${broken.floorMedian.toFixed(0)} ${broken.unit}${known}`;
   return { ...judged, outcome: "fail", reason: `the floor is broken (${figures}), so the ratio says nothing` };
 }
 
-/** A ratio to a floor that is far from what it can be flatters. */
+/** A ratio to a floor that is far from what it can be flatters, and one to a floor of nothing or less says nothing. */
 function isBroken({ knownFloor, bar }: Row, floorMedian: number): boolean {
+  if (!(floorMedian > 0)) return true;
   if (knownFloor === undefined) return false;
   return bar.kind === "atMost" ? floorMedian > knownFloor * 2 : floorMedian < knownFloor / 2;
 }

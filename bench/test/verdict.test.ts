@@ -46,6 +46,14 @@ describe("the verdict on a row", () => {
     expect(judgeRow(few, measured([4.9, 40])).outcome).toBe("fail");
   });
 
+  it("fails when the floor is nothing or less, known or not", () => {
+    const less = { name: "row", state: "measured" as const };
+    const figures = { label: "memory", unit: "KiB", floor: [-68], subject: [188], facts: {} };
+    const judged = judgeRow(rowWith({ kind: "atMost", ratio: 1.3 }), { ...less, measurements: [figures] });
+    expect(judged).toMatchObject({ outcome: "fail", reason: expect.stringContaining("floor is broken (-68 KiB)") });
+    expect(judged.measurements[0]?.isWithinBar).toBe(false);
+  });
+
   it("passes only when each of the measurements does", () => {
     const row = rowWith({ kind: "atLeast", ratio: 2 });
     const judged = judgeRow(row, measured([10, 30], [10, 10]));

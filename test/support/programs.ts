@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { launchProgram, type ProgramName, type StartedProgram } from "./start-program.js";
+import { launchProgram, type ProgramName, type StartedProgram } from "./launch-program.js";
 
 /** How long a stream may stay open here; a test's own limit is shorter. */
 const PATIENCE_MS = 120_000;
@@ -32,22 +32,40 @@ export interface TestNode {
   readonly workspace: string;
 }
 
+/** How a hub of a stage is started. */
+export interface StageHubOptions {
+  /** Address that invites carry, `host:port`. @default the one it listens on */
+  readonly advertise?: string;
+  /** An earlier hub that ended: its data and its addresses are used again. */
+  readonly after?: TestHub;
+}
+
+/** How a node of a stage joins. */
+export interface StageNodeOptions {
+  readonly name?: string;
+  /** Environment of the program, for example `CORTEX_NODE_DRAIN_GRACE_MS`. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Everything that one test starts; disposing ends and removes it. */
 export interface Stage extends AsyncDisposable {
   directory(): Promise<string>;
-  hub(): Promise<TestHub>;
-  node(hub: TestHub, options?: { readonly name?: string }): Promise<TestNode>;
+  hub(options?: StageHubOptions): Promise<TestHub>;
+  node(hub: TestHub, options?: StageNodeOptions): Promise<TestNode>;
+  /** Starts a node that ended again, from its state, without waiting for the hub. */
+  startAgain(node: TestNode): TestNode;
   /** Adds a user, with the program. */
   user(hub: TestHub, name: string): Promise<ApiAccess>;
 }
 
 /** Opens a stage. */
 export function openStage(): Stage {
-  const programs: StartedProgram[] = [];
+  const programs = new Set<StartedProgram>();
   const directories: string[] = [];
-  const start = (name: ProgramName, args: readonly string[]): StartedProgram => {
-    const program = launchProgram(name, args);
-    programs.push(program);
+  const start = (name: ProgramName, args: readonly string[], env = {}): StartedProgram => {
+    const program = launchProgram(name, args, { env });
+    programs.add(program);
+    void program.exited.then(() => programs.delete(program));
     return program;
   };
   const stage: Stage = {
@@ -56,9 +74,12 @@ export function openStage(): Stage {
       directories.push(path);
       return path;
     },
-    async hub() {
-      const data = await stage.directory();
-      const program = start("cortex-hub", ["serve", "--data", data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
+    async hub({ advertise, after } = {}) {
+      const data = after?.data ?? (await stage.directory());
+      const http = after === undefined ? "127.0.0.1:0" : new URL(after.url).host;
+      const addresses = ["--http", http, "--grpc", after?.grpc ?? "127.0.0.1:0"];
+      const advertised = advertise === undefined ? [] : ["--advertise", advertise];
+      const program = start("cortex-hub", ["serve", "--data", data, ...addresses, ...advertised]);
       const ready = await program.event("ready");
       const token = (await readFile(join(data, "admin.token"), "utf8")).trim();
       return {
@@ -70,22 +91,18 @@ export function openStage(): Stage {
         grpc: String(ready["grpc"]),
       };
     },
-    async node(hub, { name = "a" } = {}) {
+    async node(hub, { name = "a", env = {} } = {}) {
       const { invite } = await call<{ invite: string }>(hub, "POST /nodes/invites", { name });
       const state = await stage.directory();
       const workspace = await stage.directory();
-      const program = start("cortex-node", [
-        "join",
-        invite,
-        "--state",
-        state,
-        "--workspace",
-        workspace,
-        "--name",
-        name,
-      ]);
+      const args = ["join", invite, "--state", state, "--workspace", workspace, "--name", name];
+      const program = start("cortex-node", args, env);
       const online = await program.event("online");
       return { program, pid: program.child.pid ?? 0, nodeId: String(online["nodeId"]), state, workspace };
+    },
+    startAgain(node) {
+      const program = start("cortex-node", ["run", "--state", node.state]);
+      return { ...node, program, pid: program.child.pid ?? 0 };
     },
     async user(hub, name) {
       const { token } = await start("cortex-hub", ["user", "add", name, "--data", hub.data]).event("user");
@@ -94,7 +111,7 @@ export function openStage(): Stage {
     async [Symbol.asyncDispose]() {
       for (const { child } of [...programs].reverse()) child.kill("SIGTERM");
       const kill = setTimeout(() => programs.forEach(({ child }) => child.kill("SIGKILL")), END_PATIENCE_MS);
-      await Promise.all(programs.map(({ exited }) => exited));
+      await Promise.all([...programs].map(({ exited }) => exited));
       clearTimeout(kill);
       for (const path of directories) await rm(path, { recursive: true, force: true });
     },
@@ -135,11 +152,25 @@ export interface TaskStreamEvent {
 }
 
 /** Follows a task over SSE until the hub ends the stream. */
-export async function* followTask(access: ApiAccess, taskId: string, after = 0): AsyncGenerator<TaskStreamEvent> {
-  const response = await fetch(`${access.url}/api/v1/tasks/${taskId}/events?after=${after}`, {
-    headers: { authorization: `Bearer ${access.token}` },
+export function followTask(access: ApiAccess, taskId: string, after = 0): AsyncGenerator<TaskStreamEvent> {
+  return readEvents(access, `/tasks/${taskId}/events?after=${after}`);
+}
+
+/** Follows a task from where an earlier reader was, as a browser does that connects again. */
+export function resumeTask(access: ApiAccess, taskId: string, lastEventId: string): AsyncGenerator<TaskStreamEvent> {
+  return readEvents(access, `/tasks/${taskId}/events`, { "last-event-id": lastEventId });
+}
+
+async function* readEvents(
+  access: ApiAccess,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): AsyncGenerator<TaskStreamEvent> {
+  const response = await fetch(`${access.url}/api/v1${path}`, {
+    headers: { authorization: `Bearer ${access.token}`, ...headers },
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
+  if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
   let rest = "";
   for await (const text of (response.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
     const blocks = (rest + String(text)).split("\n\n");

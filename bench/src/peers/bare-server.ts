@@ -4,6 +4,7 @@ import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-j
 import type { Certificates } from "../certificates.js";
 import { BARE_SERVICE, MESSAGE_HEADER, TOTAL_HEADER, TUNED_WINDOW_BYTES } from "./bare-service.js";
 import type { PeerMethods } from "./peer.js";
+import { readCpuUs, settledFigures } from "./process-figures.js";
 import { writeBytes } from "./write-bytes.js";
 
 type BareCall = ServerDuplexStream<Buffer, Buffer>;
@@ -13,20 +14,29 @@ export function createBareServer(): PeerMethods {
   const server = new Server();
   server.addService(BARE_SERVICE, { echo, sink, source: (call: BareCall) => void source(call) });
   return {
-    start({ certificates, isTuned }: { readonly certificates: Certificates; readonly isTuned: boolean }) {
+    start({ certificates, isTuned, port = 0 }: BareServerStart) {
       if (isTuned) tune(server);
-      return listen(server, certificates);
+      return listen(server, certificates, port);
     },
     memory: async () => process.memoryUsage().rss,
+    figures: settledFigures,
+    cpu: async () => readCpuUs(),
     close: async () => server.forceShutdown(),
   };
 }
 
-function listen(server: Server, { chainPem, keyPem }: Certificates): Promise<number> {
+interface BareServerStart {
+  readonly certificates: Certificates;
+  readonly isTuned: boolean;
+  /** @default a free one */
+  readonly port?: number;
+}
+
+function listen(server: Server, { chainPem, keyPem }: Certificates, port: number): Promise<number> {
   const pair = { cert_chain: Buffer.from(chainPem), private_key: Buffer.from(keyPem) };
   return new Promise((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createSsl(null, [pair]), (error, port) => {
-      if (error === null) resolve(port);
+    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createSsl(null, [pair]), (error, bound) => {
+      if (error === null) resolve(bound);
       else reject(error);
     });
   });

@@ -7,6 +7,7 @@ import type { PeerMethods } from "./peer.js";
 /** Makes the peer. */
 export function createNodePeer(): PeerMethods {
   let node: CortexNode | undefined;
+  let onlineAtMs = 0;
   return {
     /** Enrols, goes online and gives its id. */
     async start({ directory, invite }: { readonly directory: string; readonly invite: string }) {
@@ -16,6 +17,9 @@ export function createNodePeer(): PeerMethods {
         name: "bench",
       });
       node = started;
+      started.on("online", () => {
+        onlineAtMs = performance.timeOrigin + performance.now();
+      });
       const { nodeId } = await started.enrol(invite);
       const online = new Promise<void>((resolve, reject) => {
         started.on("online", () => resolve());
@@ -25,6 +29,8 @@ export function createNodePeer(): PeerMethods {
       await online;
       return nodeId;
     },
+    /** When the node was welcomed the last time, in milliseconds since the Unix epoch. */
+    onlineAt: async () => onlineAtMs,
     memory: async () => memoryOfThisProcess(),
     close: async () => node?.close(),
   };

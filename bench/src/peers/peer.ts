@@ -14,6 +14,8 @@ export interface Peer extends AsyncDisposable {
   readonly pid: number;
   /** Calls a method. Rejects with what the method threw, or when the process ends. */
   call<T>(method: string, params?: unknown): Promise<T>;
+  /** Ends the process at once, as a crash does; resolves when it is gone. */
+  kill(): Promise<void>;
 }
 
 interface Request {
@@ -54,6 +56,11 @@ export function spawnPeer(name: string): Peer {
         waiters.set(request.id, { resolve: (value) => resolve(value as T), reject });
         child.send(request);
       });
+    },
+    async kill() {
+      const exited = once(child, "exit");
+      child.kill("SIGKILL");
+      await exited;
     },
     [Symbol.asyncDispose]: () => end(child),
   };

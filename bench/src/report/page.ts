@@ -7,7 +7,7 @@ import type { Proof } from "./proof.js";
 const NOT_MEASURED: readonly string[] = [
   "Absolute figures: those of another machine differ; only the ratios to the floors of the same run are compared.",
   "Networks: everything runs on one machine over loopback. The link of 40 ms is a delay in user space, without loss and without a limit of bandwidth.",
-  "Many nodes at once, several hubs, Postgres: one hub with one node on SQLite.",
+  "Many busy nodes, several hubs, Postgres: one hub on SQLite; where there are many nodes they are idle and have no disk.",
   "Isolation: tasks run at the level `none`, so the cost of a sandbox is not in these figures.",
   "Files, artifacts, browsers and editors.",
   "Worst cases: medians only; the spread beside them is half of the distance between the quartiles.",
