@@ -10,8 +10,17 @@ export type { HeartbeatFigures } from "./link/heartbeat.js";
 export type { HubDial, HubTransport } from "./link/transport.js";
 export { createNodeCore, type DrainRequestOptions, type NodeCore } from "./node/core.js";
 export type { MachineFacts, NodeCoreEvents, NodeCoreOptions } from "./node/core-options.js";
-export { type CortexNode, createNode, type NodeEvents, type NodeOptions, type RunOptions } from "./node.js";
+export {
+  type CortexNode,
+  createNode,
+  type NodeEvents,
+  type NodeOptions,
+  type NodeTask,
+  type RunOptions,
+} from "./node.js";
+export type { SendFlow } from "./runner/send-flow.js";
 export { createSpool, type Spool, type SpooledLog, type SpoolOptions } from "./runner/spool.js";
+export type { PlaceRequest, TaskPlace } from "./runner/workspace.js";
 export type {
   ProcessExit,
   ProcessSpec,
@@ -28,7 +37,12 @@ export { echo, echoSkill } from "./skills/echo.js";
 export type { NodeSkill, OutputStream, SkillInputSink, SkillRequest, StartedSkill } from "./skills/node-skill.js";
 export { shell, shellSkill } from "./skills/shell.js";
 export { type NodeIdentity, readIdentity, type StoredGrantKey, writeIdentity } from "./state/identity.js";
-export { createMemoryState, type MemoryState } from "./state/memory-state.js";
+export {
+  createMemoryState,
+  type MemoryState,
+  type MemoryStateOptions,
+  type MemoryStateStep,
+} from "./state/memory-state.js";
 export type { AttemptRecord, AttemptState, NodeState, SettingName, StateTransaction } from "./state/node-state.js";
 export { openSqliteState } from "./state/sqlite-state.js";
 export { openStateDirectory, type StateDirectory } from "./state/state-directory.js";

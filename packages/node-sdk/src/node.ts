@@ -26,7 +26,7 @@ import { shell } from "./skills/shell.js";
 import { type NodeIdentity, readIdentity } from "./state/identity.js";
 import { openStateDirectory, type StateDirectory } from "./state/state-directory.js";
 
-export type { CortexNode, NodeEvents, NodeOptions, RunOptions } from "./node/node-options.js";
+export type { CortexNode, NodeEvents, NodeOptions, NodeTask, RunOptions } from "./node/node-options.js";
 
 /**
  * Opens a node over its state directory.
@@ -175,8 +175,13 @@ async function close(state: RunningNode): Promise<void> {
 async function enrolNode(state: RunningNode, text: string): Promise<{ nodeId: NodeIdentity["nodeId"] }> {
   assertOpen(state.closing.signal);
   const { directory, options, clock } = state.base;
+  const invite = decodeInvite(text);
+  if (state.identity !== undefined && state.identity.inviteId !== invite.inviteId) {
+    const message = `${directory.path} belongs to ${state.identity.nodeId}; another node needs another state directory`;
+    throw new CortexError("STATE_IN_USE", message, { details: { nodeId: state.identity.nodeId } });
+  }
   const identity = await enrol({
-    invite: decodeInvite(text),
+    invite,
     open: openGrpcEnrolment,
     key: directory.key,
     state: directory.state,
@@ -260,6 +265,15 @@ function toEvents(
     draining: (graceMs) => void emitter.emit("draining", { graceMs }),
     drainRequested: onDrainRequested,
     refused: (error) => void emitter.emit("refused", { error }),
+    reported(report) {
+      if (report.case !== "started" && report.case !== "response") return;
+      const { taskId = "", attempt = 0 } = report.value;
+      if (report.case === "started") emitter.emit("taskStarted", { taskId, attempt });
+      else {
+        const { exitCode, errorCode } = report.value;
+        emitter.emit("taskEnded", { taskId, attempt, exitCode, code: errorCode === "" ? undefined : errorCode });
+      }
+    },
   };
 }
 

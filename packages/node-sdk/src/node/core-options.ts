@@ -11,7 +11,9 @@ import type {
 import type { CapabilitiesSchema } from "@cortex-mesh/protocol/gen";
 import type { HeartbeatFigures } from "../link/heartbeat.js";
 import type { HubDial } from "../link/transport.js";
+import type { NodeReport } from "../runner/report.js";
 import type { Spool } from "../runner/spool.js";
+import type { PlaceRequest, TaskPlace } from "../runner/workspace.js";
 import type { SandboxDriver } from "../sandbox/driver.js";
 import type { NodeSkill } from "../skills/node-skill.js";
 import type { NodeIdentity } from "../state/identity.js";
@@ -31,6 +33,8 @@ export interface NodeCoreEvents {
   drainRequested(graceMs: number): void;
   /** A grant that is not acted on. */
   refused(error: CortexError): void;
+  /** Something was said to the hub about a task, whether or not it can be heard. @default nobody hears */
+  reported?(report: NodeReport): void;
 }
 
 /** What the machine says about itself. */
@@ -58,6 +62,8 @@ export interface NodeCoreOptions {
   /** New for each process. */
   readonly bootId: string;
   readonly machine: MachineFacts;
+  /** Finds the directories of a task. @default those below the workspace root on this machine, made when missing */
+  readonly preparePlace?: ((request: PlaceRequest) => Promise<TaskPlace>) | undefined;
   readonly hostEnv: Readonly<Record<string, string | undefined>>;
   /** Ends what an earlier process left running. */
   readonly sweep: () => Promise<unknown>;

@@ -12,6 +12,7 @@ import { createTaskDesk, forgetAttempt } from "../link/task-desk.js";
 import { recoverAttempts } from "../runner/recover.js";
 import type { NodeReport } from "../runner/report.js";
 import { createRunner } from "../runner/runner.js";
+import { prepareTaskPlace } from "../runner/workspace.js";
 import { createSkillTable } from "../skills/skill-table.js";
 import type { NodeCoreOptions } from "./core-options.js";
 import { type NodeParts, superviseLink } from "./link-driver.js";
@@ -97,7 +98,10 @@ export function createNodeCore(options: NodeCoreOptions): NodeCore {
 function assemble(options: NodeCoreOptions): NodeParts {
   const { state, spool, clock, bootId, identity, key } = options;
   const skills = createSkillTable(options.skills, clock);
-  const report = (said: NodeReport): void => core.connection?.send(said);
+  const report = (said: NodeReport): void => {
+    options.events.reported?.(said);
+    core.connection?.send(said);
+  };
   const runner = createRunner(
     {
       state,
@@ -107,6 +111,7 @@ function assemble(options: NodeCoreOptions): NodeParts {
       report,
       drivers: options.drivers,
       workspaceRoot: identity.workspaceRoot,
+      preparePlace: options.preparePlace ?? prepareTaskPlace,
       defaultLevel: options.defaultLevel ?? "none",
       hostEnv: options.hostEnv,
       maxOutputBytes: options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES,

@@ -83,6 +83,7 @@ async function connect(core: NodeParts, transport: HubTransport, signal: AbortSi
         if (drainGraceMs !== undefined) connection.send({ case: "draining", value: { graceMs: drainGraceMs } });
         core.logSender = sendLogs(core, connection, transport);
       },
+      sayAgain: (room) => core.desk.sayAgain(room),
       receive: (bodies) => receive(core, bodies, context),
       figures: () => ({
         ...options.machine.figures(core.runner.runningCount),

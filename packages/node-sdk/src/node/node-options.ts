@@ -32,6 +32,14 @@ export interface NodeOptions {
   readonly dial?: ((identity: NodeIdentity) => HubDial) | undefined;
 }
 
+/** Names one try of a task. */
+export interface NodeTask {
+  /** `task_…` */
+  readonly taskId: string;
+  /** From 1. */
+  readonly attempt: number;
+}
+
 /** What a node tells. */
 export type NodeEvents = {
   /** The hub has welcomed the node. `hub` is its address. */
@@ -44,6 +52,10 @@ export type NodeEvents = {
   draining: (event: { readonly graceMs: number }) => void;
   /** The node has ended; with the error that ended it, if one did. */
   stopped: (event: { readonly error: CortexError | undefined }) => void;
+  /** A task's process was started. */
+  taskStarted: (event: NodeTask) => void;
+  /** The end of a task was stored and is told to the hub; once more on each connection until the hub has it. */
+  taskEnded: (event: NodeTask & { readonly exitCode: number | undefined; readonly code: string | undefined }) => void;
   /** A grant was not acted on. */
   refused: (event: { readonly error: CortexError }) => void;
 };
@@ -70,7 +82,8 @@ export interface CortexNode extends AsyncDisposable {
   /**
    * Makes the node known to a hub and remembers it. A repetition with the same invite gives the same node.
    *
-   * @throws CortexError `INVITE_REFUSED`, `UNAUTHENTICATED`, `UNAVAILABLE`.
+   * @throws CortexError `INVITE_REFUSED`, `UNAUTHENTICATED`, `UNAVAILABLE`; `STATE_IN_USE` with another invite than the one
+   * that made the node.
    */
   enrol(invite: string): Promise<{ readonly nodeId: NodeId }>;
   /** Starts to work. @throws CortexError `UNAUTHENTICATED` when the node is not enrolled. */

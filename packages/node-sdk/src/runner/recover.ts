@@ -63,9 +63,12 @@ async function recoverOne(record: AttemptRecord, spool: Spool, nowMs: number): P
   }
 }
 
-/** Opens the log that an attempt left, to be sent; gives its last record, undefined when there is no log. */
+/**
+ * Opens the log that an attempt left, to be sent; gives its last record, undefined when there is no log. A log that is
+ * damaged or has lost its end still ends with that record: what is missing up to it is told as a gap.
+ */
 async function openLog(record: AttemptRecord, spool: Spool): Promise<number | undefined> {
-  const spooled = await spool.open(record);
+  const spooled = await spool.open(record, record.state === "finished" ? record.lastLogSeq : undefined);
   const lastSeq = record.state === "started" ? spooled.log.nextSeq - 1 : record.lastLogSeq;
   if (spooled.log.nextSeq === 1) {
     await spool.remove(record);

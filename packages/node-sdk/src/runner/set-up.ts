@@ -23,7 +23,7 @@ import type { NodeState } from "../state/node-state.js";
 import type { ReportSink } from "./report.js";
 import type { Spool } from "./spool.js";
 import type { TaskOutput } from "./task-output.js";
-import { prepareTaskPlace } from "./workspace.js";
+import type { PlaceRequest, TaskPlace } from "./workspace.js";
 
 /** What attempts run with. */
 export interface RunnerHost {
@@ -36,6 +36,8 @@ export interface RunnerHost {
   readonly report: ReportSink;
   /** Absolute. */
   readonly workspaceRoot: string;
+  /** Finds the directories of a task and makes its workspace. */
+  readonly preparePlace: (request: PlaceRequest) => Promise<TaskPlace>;
   /** Level of a task that asks for none. */
   readonly defaultLevel: IsolationLevel;
   /** The node's own environment, of which a little reaches tasks. */
@@ -62,7 +64,7 @@ export async function setUpTask(host: RunnerHost, grant: OpenedTaskGrant, output
   const driver = findDriver(host, task);
   const { workspaceRoot } = host;
   const { workspacePath, sessionId } = task;
-  const place = await prepareTaskPlace({ workspaceRoot, workspacePath, sessionId, cwd: task.cwd });
+  const place = await host.preparePlace({ workspaceRoot, workspacePath, sessionId, cwd: task.cwd });
   return await skill.start({
     taskId: grant.taskId satisfies TaskId,
     attempt: grant.attempt,

@@ -2,15 +2,22 @@
  * The output that waits to be sent: one log an attempt, in `SPOOL/<taskId>.<attempt>/`.
  *
  * A log goes when its attempt has ended, the hub has all of it and has acknowledged the end, or the hub refuses it.
+ *
+ * A log always opens: what is damaged in it is copied aside (`damaged-logs.ts`) and is a hole from then on, which the
+ * sender tells the hub about.
  */
 import { join } from "node:path";
 import type { Clock } from "@cortex-mesh/protocol";
 import { type LogFiles, nodeLogFiles, openSegmentLog, type SegmentLog } from "@cortex-mesh/protocol/log";
 import type { AttemptKey } from "../inbox/inbox.js";
+import { createDamagedLogs, type DamagedLogs } from "./damaged-logs.js";
+import { createSendFlow, type SendFlow } from "./send-flow.js";
 
 /** The log of one attempt. */
 export interface SpooledLog extends AttemptKey {
   readonly log: SegmentLog;
+  /** Between the task that writes the log and the connection that sends it. */
+  readonly flow: SendFlow;
   /** Last record, once the attempt has ended. */
   lastSeq: number | undefined;
   /** The hub has acknowledged the end. */
@@ -19,8 +26,12 @@ export interface SpooledLog extends AttemptKey {
 
 /** The logs of a node. */
 export interface Spool {
-  /** Opens the log of an attempt, or gives the open one. */
-  open(key: AttemptKey): Promise<SpooledLog>;
+  /**
+   * Opens the log of an attempt, or gives the open one.
+   *
+   * @param lastSeq - the last record it has, when that is known: it may have lost its end.
+   */
+  open(key: AttemptKey, lastSeq?: number): Promise<SpooledLog>;
   /** The open log of an attempt. */
   find(key: AttemptKey): SpooledLog | undefined;
   /** The open logs, oldest first. */
@@ -39,29 +50,44 @@ export interface SpoolOptions {
   readonly clock: Clock;
   /** @default the files of this machine */
   readonly files?: LogFiles;
+  /** Length of a log's files. @default the log's own */
+  readonly segmentBytes?: number;
 }
 
 /** Makes a spool; nothing is opened before it is asked for. */
-export function createSpool({ directory, clock, files = nodeLogFiles }: SpoolOptions): Spool {
+export function createSpool({ directory, clock, files = nodeLogFiles, segmentBytes }: SpoolOptions): Spool {
   const logs = new Map<string, SpooledLog>();
   const opening = new Map<string, Promise<SpooledLog>>();
   const listeners = new Set<(log: SpooledLog) => void>();
 
-  async function openLog({ taskId, attempt }: AttemptKey): Promise<SpooledLog> {
+  const damagedLogs = createDamagedLogs(directory);
+
+  const openFiles = (name: string, lastSeq: number | undefined): Promise<SegmentLog> =>
+    openSegmentLog({
+      directory: join(directory, name),
+      clock,
+      files,
+      onDamage: ({ path }) => damagedLogs.keepFile(name, path),
+      ...(lastSeq === undefined ? {} : { lastSeq }),
+      ...(segmentBytes === undefined ? {} : { segmentBytes }),
+    });
+
+  async function openLog({ taskId, attempt }: AttemptKey, lastSeq: number | undefined): Promise<SpooledLog> {
     const name = nameOf({ taskId, attempt });
-    const log = await openSegmentLog({ directory: join(directory, name), clock, files });
-    const spooled: SpooledLog = { taskId, attempt, log, lastSeq: undefined, isAnswered: false };
+    const log = await openOrReplace({ openFiles, damagedLogs }, name, lastSeq);
+    const flow = createSendFlow(log);
+    const spooled: SpooledLog = { taskId, attempt, log, flow, lastSeq: undefined, isAnswered: false };
     logs.set(name, spooled);
     for (const listener of listeners) listener(spooled);
     return spooled;
   }
 
   return {
-    async open(key) {
+    async open(key, lastSeq) {
       const name = nameOf(key);
       const known = logs.get(name);
       if (known !== undefined) return known;
-      const pending = opening.get(name) ?? openLog(key);
+      const pending = opening.get(name) ?? openLog(key, lastSeq);
       opening.set(name, pending);
       try {
         return await pending;
@@ -85,6 +111,21 @@ export function createSpool({ directory, clock, files = nodeLogFiles }: SpoolOpt
       await Promise.all([...logs.values()].map((spooled) => spooled.log.close()));
     },
   };
+}
+
+interface LogOpener {
+  readonly openFiles: (name: string, lastSeq: number | undefined) => Promise<SegmentLog>;
+  readonly damagedLogs: DamagedLogs;
+}
+
+async function openOrReplace(opener: LogOpener, name: string, lastSeq: number | undefined): Promise<SegmentLog> {
+  try {
+    return await opener.openFiles(name, lastSeq);
+  } catch {
+    // Not even its files can be read or put in order: all of it is a hole. More records than bytes it never had.
+    const sizeBytes = await opener.damagedLogs.moveAside(name);
+    return await opener.openFiles(name, lastSeq ?? sizeBytes);
+  }
 }
 
 function nameOf({ taskId, attempt }: AttemptKey): string {

@@ -3,14 +3,18 @@
  *
  * (O1) What is over the limit is counted and never kept; one gap record at the end says how much it was.
  * (O2) The log is made by the first byte; a silent task has none.
- * (O3) Memory: the log holds at most its own pending limit; a write waits before it adds to that.
+ * (O3) Memory: the log holds at most its own pending limit; a write waits before it adds to that. While a connection
+ * sends the log, a write also waits until the sender is near.
+ * (O4) A character of UTF-8 is in one record, unless its rest does not come.
  */
 import { type Clock, isCortexError, MAX_OUTPUT_CHUNK_BYTES, type Timer } from "@cortex-mesh/protocol";
 import { LogKind } from "@cortex-mesh/protocol/gen";
 import type { LogGap, SegmentLog } from "@cortex-mesh/protocol/log";
 import type { AttemptKey } from "../inbox/inbox.js";
 import type { OutputStream } from "../skills/node-skill.js";
+import { createOutputLimit } from "./output-limit.js";
 import type { Spool, SpooledLog } from "./spool.js";
+import { createStreamWriter, type StreamWriter } from "./stream-writer.js";
 
 /** Kinds by what a record holds; their numbers are those on the wire. A gap is the log's own kind. */
 const RECORD_KINDS = { stdout: LogKind.STDOUT, stderr: LogKind.STDERR, progress: LogKind.PROGRESS } as const;
@@ -51,69 +55,87 @@ export interface TaskOutputOptions {
 
 /** Makes the output of an attempt that starts. */
 export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
-  const { key, spool, clock, limitBytes } = options;
+  const { key, spool, clock } = options;
   const patience = new AbortController();
+  /** What is left of a task that has ended need not wait for the sender. */
+  const hurry = new AbortController();
   let waiting: Timer | undefined;
   let spooled: Promise<SpooledLog> | undefined;
-  let [keptBytes, lostBytes, lostPieces] = [0, 0, 0];
-  let [isOverLimit, hasFailed] = [false, false];
-
-  const lose = (sizeBytes: number): void => {
-    lostBytes += sizeBytes;
-    lostPieces += 1;
-  };
+  let [hasFailed, appending] = [false, 0];
+  let onIdle = (): void => {};
 
   async function append(kind: number, bytes: Uint8Array): Promise<void> {
+    if (hasFailed) return limit.lose(bytes.byteLength);
+    appending += 1;
     try {
       spooled ??= spool.open(key);
-      const { log } = await spooled;
-      while (!log.canAppend) await log.ready({ signal: patience.signal });
-      log.append(kind, bytes);
+      const opened = await spooled;
+      await waitForRoom(opened, { hurry, patience });
+      opened.log.append(kind, bytes);
     } catch (error) {
-      lose(bytes.byteLength);
+      limit.lose(bytes.byteLength);
       if (patience.signal.aborted || hasFailed) return;
       hasFailed = true;
       options.onFailure(error);
+    } finally {
+      appending -= 1;
+      if (appending === 0) onIdle();
     }
   }
 
-  async function writePiece(kind: number, piece: Uint8Array): Promise<void> {
-    if (isOverLimit || hasFailed) return lose(piece.byteLength);
-    const kept = piece.subarray(0, limitBytes - keptBytes);
-    keptBytes += kept.byteLength;
-    if (kept.byteLength < piece.byteLength) {
-      isOverLimit = true;
-      lose(piece.byteLength - kept.byteLength);
-      options.onLimit();
-    }
-    if (kept.byteLength > 0) await append(kind, kept);
-  }
+  const limit = createOutputLimit(options.limitBytes, options.onLimit);
+  const streams = createStreams(clock, async (stream, bytes) => {
+    const kept = limit.keep(bytes);
+    if (kept.byteLength > 0) await append(RECORD_KINDS[stream], kept);
+  });
+  const limitWaiting = (): void => {
+    hurry.abort();
+    waiting ??= clock.setTimer(() => patience.abort(), LAST_OUTPUT_WAIT_MS);
+  };
 
   return {
     async write(stream, bytes) {
       options.onActivity();
-      for (let at = 0; at < bytes.byteLength; at += MAX_OUTPUT_CHUNK_BYTES) {
-        await writePiece(RECORD_KINDS[stream], bytes.subarray(at, at + MAX_OUTPUT_CHUNK_BYTES));
-      }
+      await streams[stream].write(bytes);
     },
-    lose,
+    lose: limit.lose,
     async progress(json) {
       options.onActivity();
-      // A part of a value is of no use to a reader, so that it is kept whole or not at all.
-      const roomBytes = Math.min(MAX_OUTPUT_CHUNK_BYTES, limitBytes - keptBytes);
-      if (json.byteLength > roomBytes || isOverLimit || hasFailed) return;
-      keptBytes += json.byteLength;
-      await append(RECORD_KINDS.progress, json);
+      if (json.byteLength <= MAX_OUTPUT_CHUNK_BYTES && !hasFailed && limit.keepWhole(json)) {
+        await append(RECORD_KINDS.progress, json);
+      }
     },
-    limitWaiting: () => void (waiting ??= clock.setTimer(() => patience.abort(), LAST_OUTPUT_WAIT_MS)),
+    limitWaiting,
     async finish() {
+      limitWaiting();
+      for (const stream of Object.values(streams)) await stream.end();
       waiting?.cancel();
       // What a function that did not stop still writes comes too late.
       patience.abort();
-      if (spooled === undefined && lostBytes === 0) return 0;
+      // What waited for room until now is lost, and has to be counted first.
+      if (appending > 0) await new Promise<void>((resolve) => (onIdle = resolve));
+      if (spooled === undefined && limit.lost.lostBytes === 0) return 0;
       const { log } = await (spooled ?? spool.open(key));
-      return hasFailed ? log.durableSeq : await seal(log, { lostBytes, lostRecords: lostPieces }, clock);
+      return hasFailed ? log.durableSeq : await seal(log, limit.lost, clock);
     },
+  };
+}
+
+async function waitForRoom(
+  { log, flow }: SpooledLog,
+  { hurry, patience }: Readonly<Record<"hurry" | "patience", AbortController>>,
+): Promise<void> {
+  if (!flow.hasRoom) await flow.ready(hurry.signal);
+  while (!log.canAppend) await log.ready({ signal: patience.signal });
+}
+
+function createStreams(
+  clock: Clock,
+  emit: (stream: OutputStream, record: Uint8Array) => Promise<void>,
+): Readonly<Record<OutputStream, StreamWriter>> {
+  return {
+    stdout: createStreamWriter(clock, (record) => emit("stdout", record)),
+    stderr: createStreamWriter(clock, (record) => emit("stderr", record)),
   };
 }
 

@@ -10,8 +10,12 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import type { Clock, Timer } from "@cortex-mesh/protocol";
 
-/** Output held for a slow reader, in bytes: two reads of a pipe. */
-export const OUTPUT_BUFFER_BYTES = 128 * 1024;
+/** Reads of a pipe that are held for a slow reader. */
+const HELD_READS = 2;
+/** Most bytes of one read, as Node makes them. */
+const READ_BYTES = 64 * 1024;
+/** Output held for a slow reader, in bytes. */
+export const OUTPUT_BUFFER_BYTES: number = HELD_READS * READ_BYTES;
 /** How long a pipe that nobody of the tree holds any more stays empty before it counts as ended. */
 export const ORPHANED_PIPE_MS = 200;
 
@@ -27,7 +31,9 @@ export function createOutputPipe(socket: Socket, clock: Clock): OutputPipe {
   let idleTimer: Timer | undefined;
   let hasEnded = false;
   const stream = new Readable({
-    highWaterMark: OUTPUT_BUFFER_BYTES,
+    // By reads and not by bytes: a stream of bytes joins what it holds, which copies it.
+    objectMode: true,
+    highWaterMark: HELD_READS,
     read: () => {
       socket.resume();
     },

@@ -18,6 +18,8 @@ export interface StoredGrantKey {
 /** What an enrolled node remembers. */
 export interface NodeIdentity {
   readonly nodeId: NodeId;
+  /** The invite that made the node. */
+  readonly inviteId?: string | undefined;
   readonly hubId: HubId;
   readonly ownerId: string;
   readonly nodeName: string;

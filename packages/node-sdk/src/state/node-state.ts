@@ -69,7 +69,10 @@ export interface NodeState {
    * closed; and whatever the change threw.
    */
   commit<T>(change: (transaction: StateTransaction) => T): Promise<T>;
-  /** All attempts that are not `done`, and those whose log is still in the spool; by task and attempt. */
+  /**
+   * All attempts that are not `done`, and those whose log is still in the spool; by task and attempt. A `response` may be
+   * read only when it is looked at, and is then what is stored at that moment.
+   */
   listOpen(): Promise<readonly AttemptRecord[]>;
   /** The value of a setting. */
   readSetting(name: SettingName): Promise<string | undefined>;

@@ -47,16 +47,21 @@ export function openSqliteState(path: string): NodeState {
   }
   const transaction = createTransaction(database);
   const listOpen = database.prepare(
-    "select * from attempts where state <> 'done' or has_log = 1 order by task_id, attempt",
+    `select ${COLUMNS_BUT_RESPONSE} from attempts where state <> 'done' or has_log = 1 order by task_id, attempt`,
   );
   const queue = createCommitQueue<StateTransaction>({
     commitBatch: (run) => inTransaction(database, path, () => run(transaction)),
     defer: (run) => void setImmediate(run),
   });
   let isClosed = false;
+  const response = database.prepare("select response from attempts where task_id = ? and attempt = ?");
+  const readResponse = ({ task_id, attempt }: ListedRow): Uint8Array | undefined =>
+    isClosed
+      ? undefined
+      : toResponse((response.get([task_id, attempt]) as Pick<AttemptRow, "response"> | undefined)?.response);
   return {
     commit: (change) => queue.add(change),
-    listOpen: async () => (listOpen.all([]) as AttemptRow[]).map(toRecord),
+    listOpen: async () => (listOpen.all([]) as ListedRow[]).map((row) => toListed(row, readResponse)),
     readSetting: async (name) => transaction.readSetting(name),
     async close() {
       if (isClosed) return;
@@ -66,6 +71,9 @@ export function openSqliteState(path: string): NodeState {
     },
   };
 }
+
+/** Results may be large and many: a list leaves them where they are. */
+const COLUMNS_BUT_RESPONSE = "task_id, attempt, state, grant_id, started_at_ms, has_log, last_log_seq, changed_at_ms";
 
 function prepareDatabase(database: Database.Database, path: string): void {
   database.pragma("journal_mode = WAL");
@@ -111,6 +119,8 @@ interface AttemptRow {
   readonly changed_at_ms: number;
 }
 
+type ListedRow = Omit<AttemptRow, "response">;
+
 function createTransaction(database: Database.Database): StateTransaction {
   const findTask = database.prepare("select * from attempts where task_id = ? order by attempt desc limit 1");
   const findAttempt = database.prepare("select * from attempts where task_id = ? and attempt = ?");
@@ -152,13 +162,30 @@ function toRecordOrNone(row: unknown): AttemptRecord | undefined {
 }
 
 function toRecord(row: AttemptRow): AttemptRecord {
+  return { ...toFields(row), response: toResponse(row.response) };
+}
+
+/** A record whose response is read when somebody looks at it. */
+function toListed(row: ListedRow, readResponse: (row: ListedRow) => Uint8Array | undefined): AttemptRecord {
+  return {
+    ...toFields(row),
+    get response() {
+      return readResponse(row);
+    },
+  };
+}
+
+function toResponse(bytes: AttemptRow["response"] | undefined): Uint8Array | undefined {
+  return bytes === null || bytes === undefined ? undefined : new Uint8Array(bytes);
+}
+
+function toFields(row: ListedRow): Omit<AttemptRecord, "response"> {
   return {
     taskId: row.task_id,
     attempt: row.attempt,
     state: row.state,
     grantId: row.grant_id,
     startedAtMs: row.started_at_ms,
-    response: row.response === null ? undefined : new Uint8Array(row.response),
     hasLog: row.has_log === 1,
     lastLogSeq: row.last_log_seq,
     changedAtMs: row.changed_at_ms,

@@ -32,6 +32,8 @@ export interface LogTail {
   readonly pushedBytes: number;
   /** Memory held, in bytes. */
   readonly heldBytes: number;
+  /** Bytes on disk of the records after `seq`; infinite when one of them is not held any more. */
+  bytesAfter(seq: number): number;
   /** Adds the record with {@link LogTail.nextSeq}. */
   push(record: LogRecord): void;
   /** Records after `afterSeq`, which is at least `firstSeq - 1`. */
@@ -45,6 +47,8 @@ export interface LogTail {
 /** Makes an empty tail whose first record is `nextSeq`. */
 export function createLogTail(options: { readonly nextSeq: number; readonly memoryBytes: number }): LogTail {
   let records: (LogRecord | undefined)[] = [];
+  /** For each of `records`: bytes on disk of all that was ever added before it. */
+  let starts: number[] = [];
   let head = 0;
   let heldBytes = 0;
   let pushedBytes = 0;
@@ -57,6 +61,7 @@ export function createLogTail(options: { readonly nextSeq: number; readonly memo
     head += 1;
     if (head < COMPACT_AFTER_COUNT && head < records.length) return;
     records = records.slice(head);
+    starts = starts.slice(head);
     head = 0;
   }
 
@@ -73,9 +78,15 @@ export function createLogTail(options: { readonly nextSeq: number; readonly memo
     get heldBytes() {
       return heldBytes;
     },
+    bytesAfter(seq) {
+      if (seq >= nextSeq - 1) return 0;
+      if (seq + 1 < firstSeq()) return Number.POSITIVE_INFINITY;
+      return pushedBytes - (starts[head + seq + 1 - firstSeq()] ?? 0);
+    },
     push(record) {
       if (record.seq !== nextSeq) throw new RangeError(`the next record is ${nextSeq}, got ${record.seq}`);
       records.push(record);
+      starts.push(pushedBytes);
       heldBytes += memoryOf(record);
       pushedBytes += recordSizeBytes(record);
       nextSeq += 1;
@@ -90,6 +101,7 @@ export function createLogTail(options: { readonly nextSeq: number; readonly memo
     },
     clear() {
       records = [];
+      starts = [];
       head = 0;
       heldBytes = 0;
     },

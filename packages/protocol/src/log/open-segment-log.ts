@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../clock.js";
 import { systemClock } from "../clock.js";
-import { CortexError } from "../errors.js";
+import { CortexError, isCortexError } from "../errors.js";
 import type { AppendGate, AppendRefusal } from "./append-gate.js";
 import { createAppendGate, toAppendError } from "./append-gate.js";
 import { nodeLogFiles, systemErrorCode } from "./log-files.js";
@@ -51,14 +51,18 @@ const MIN_SEGMENTS_IN_QUOTA = 4;
  * log.append(1, Buffer.from("hello"));
  * await log.flush();
  * ```
- * @throws CortexError `DATA_CORRUPT` when stored records do not hold; an unfinished write at the end is cut off.
+ * @throws CortexError `DATA_CORRUPT` when stored records do not hold and there is no `onDamage`; an unfinished write
+ * at the end is cut off.
  */
 export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
   const limits = resolveLimits(options);
   const { directory, files = nodeLogFiles, clock = systemClock } = options;
   const createSalt = (): number => (options.createSalt ?? randomSalt)() >>> 0;
-  const { segments, cutBytes } = await recoverSegments({ files, directory, createSalt });
-  const tail = createLogTail({ nextSeq: (segments.at(-1)?.lastSeq ?? 0) + 1, memoryBytes: limits.memoryBytes });
+  const { onDamage } = options;
+  const recovered = await recoverSegments({ files, directory, createSalt, onDamage });
+  const { segments, cutBytes, damagedBytes } = recovered;
+  const lastSeq = Math.max(segments.at(-1)?.lastSeq ?? 0, options.lastSeq ?? recovered.lastSeq);
+  const tail = createLogTail({ nextSeq: lastSeq + 1, memoryBytes: limits.memoryBytes });
   const onChange = (): void => afterChange(log);
   const set = createSegmentSet({ files, directory, createSalt, segments, onDrop: onChange });
   const { segmentBytes } = limits;
@@ -67,7 +71,9 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
     directory,
     clock,
     maxBytes: limits.maxBytes,
-    cutBytes,
+    recovered: { cutBytes, damagedBytes },
+    onDamage,
+    noted: new Set(),
     tail,
     set,
     writer,
@@ -86,7 +92,10 @@ interface LogState {
   readonly directory: string;
   readonly clock: Clock;
   readonly maxBytes: number;
-  readonly cutBytes: number;
+  readonly recovered: SegmentLog["recovered"];
+  readonly onDamage: SegmentLogOptions["onDamage"];
+  /** Segments whose damage was found by a read and said. */
+  readonly noted: Set<SegmentFile>;
   readonly tail: LogTail;
   readonly set: SegmentSet;
   readonly writer: SegmentWriter;
@@ -103,7 +112,7 @@ interface LogState {
 function toSegmentLog(log: LogState): SegmentLog {
   const { tail, set, writer } = log;
   return {
-    recovered: { cutBytes: log.cutBytes },
+    recovered: log.recovered,
     get firstSeq() {
       return set.firstSeq ?? tail.firstSeq;
     },
@@ -125,6 +134,7 @@ function toSegmentLog(log: LogState): SegmentLog {
     get memoryBytes() {
       return tail.heldBytes;
     },
+    bytesAfter: tail.bytesAfter,
     get canAppend() {
       return findRefusal(log, 0) === undefined;
     },
@@ -202,7 +212,7 @@ async function read(log: LogState, range: LogRead): Promise<readonly LogRecord[]
   if (afterSeq >= throughSeq) return [];
   if (afterSeq + 1 >= log.tail.firstSeq) return log.tail.slice({ afterSeq, maxBytes, throughSeq });
   const segment = log.set.find(afterSeq + 1);
-  if (segment === undefined) throw pastRetention(log, log.set.firstSeq ?? log.tail.firstSeq);
+  if (segment === undefined) throw pastRetention(log, nextAfter(log, afterSeq + 1));
   if (log.reading !== segment) await closeLastRead(log);
   log.reading = segment;
   try {
@@ -210,8 +220,22 @@ async function read(log: LogState, range: LogRead): Promise<readonly LogRecord[]
   } catch (error) {
     // Acknowledged and removed since it was looked up.
     if (systemErrorCode(error) === "ENOENT") throw pastRetention(log, segment.lastSeq + 1);
-    throw error;
+    if (log.onDamage === undefined || !isCortexError(error) || error.code !== "DATA_CORRUPT") throw error;
+    await noteDamage(log, segment, afterSeq + 1);
+    // What of the segment is after the damage is not looked for.
+    throw pastRetention(log, nextAfter(log, segment.lastSeq));
   }
+}
+
+/** The first record after `seq` that can be read. */
+function nextAfter(log: LogState, seq: number): number {
+  return log.set.findNext(seq) ?? log.tail.firstSeq;
+}
+
+async function noteDamage(log: LogState, segment: SegmentFile, seq: number): Promise<void> {
+  if (log.noted.has(segment)) return;
+  log.noted.add(segment);
+  await log.onDamage?.({ path: segment.path, offset: 0, seq, sizeBytes: segment.endBytes });
 }
 
 /** A sealed segment's file is open only while it is read; the newest one's stays open for writing. */

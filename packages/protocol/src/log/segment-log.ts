@@ -35,6 +35,18 @@ export const DEFAULT_READ_BYTES: number = 256 * 1024;
 /** Largest read, in bytes. */
 export const MAX_READ_BYTES: number = 16 * 1024 * 1024;
 
+/** A stored part of a log that does not hold. */
+export interface LogDamage {
+  /** The segment's file. */
+  readonly path: string;
+  /** Where in it the damage starts, in bytes. */
+  readonly offset: number;
+  /** The first record that is lost. */
+  readonly seq: number;
+  /** Bytes from there to the end of the file. */
+  readonly sizeBytes: number;
+}
+
 /** How a log is opened. */
 export interface SegmentLogOptions {
   /** Made on the first append; belongs to the log alone. */
@@ -43,6 +55,14 @@ export interface SegmentLogOptions {
   readonly segmentBytes?: number;
   /** @default {@link DEFAULT_MEMORY_BYTES} */
   readonly memoryBytes?: number;
+  /**
+   * Makes damage a hole in place of an error: called for each damaged segment before what does not hold is cut off or
+   * the file is removed. A read that comes to a hole, also one of a missing segment, rejects with `PAST_RETENTION`
+   * whose `earliest` is the first record after it. Must not reject.
+   */
+  readonly onDamage?: (damage: LogDamage) => Promise<void>;
+  /** Last record that was ever appended, when it is known: what is missing up to it is a hole at the end. */
+  readonly lastSeq?: number;
   /** Quota on disk, at least {@link MIN_LOG_QUOTA_BYTES}. @default {@link DEFAULT_MAX_LOG_BYTES} */
   readonly maxBytes?: number;
   /** @default systemClock */
@@ -65,8 +85,8 @@ export interface LogRead {
 
 /** An open log. */
 export interface SegmentLog extends AsyncDisposable {
-  /** What opening found: `cutBytes` of an unfinished write were cut off. */
-  readonly recovered: { readonly cutBytes: number };
+  /** What opening found: `cutBytes` of an unfinished write were cut off, and `damagedBytes` did not hold. */
+  readonly recovered: { readonly cutBytes: number; readonly damagedBytes: number };
   /** First record that is kept; `nextSeq` while there is none. */
   readonly firstSeq: number;
   /** Number the next record gets. */
@@ -81,6 +101,11 @@ export interface SegmentLog extends AsyncDisposable {
   readonly pendingBytes: number;
   /** Bytes of records in memory, those not written included; an estimate on the high side. */
   readonly memoryBytes: number;
+  /**
+   * Bytes on disk of the records after `seq`, while all of them are in memory, else infinite: how far a reader that got
+   * to `seq` is behind, and whether it would read from the disk.
+   */
+  bytesAfter(seq: number): number;
   /** Whether {@link SegmentLog.append} takes a record now. */
   readonly canAppend: boolean;
   /**

@@ -89,8 +89,12 @@ function decodePart(
   while (seq <= range.throughSeq && offset < source.endBytes) {
     const decoded = decodeRecord(buffer, offset - start, source.salt);
     if (decoded.status === "partial") return { records, next: { seq, offset }, neededBytes: decoded.neededBytes };
-    if (decoded.status === "bad") throw damaged(source.path, { seq, offset }, "its checksum does not hold");
-    if (decoded.record.seq !== seq) throw damaged(source.path, { seq, offset }, `it has number ${decoded.record.seq}`);
+    if (decoded.status === "bad" || decoded.record.seq !== seq) {
+      // What is before the damage is given first; the next read starts at it.
+      if (records.length > 0) break;
+      const problem = decoded.status === "bad" ? "its checksum does not hold" : `it has number ${decoded.record.seq}`;
+      throw damaged(source.path, { seq, offset }, problem);
+    }
     const endOffset = start + decoded.endOffset;
     if (seq > range.afterSeq) {
       totalBytes += endOffset - offset;

@@ -3,7 +3,7 @@
  *
  * Invariants:
  * - (S1) a segment is synced before the next one is made, and the next one's name is on disk before its first record;
- * - (S2) segments are removed oldest first, and never the newest, so what is left has no hole and keeps the numbering.
+ * - (S2) segments are removed oldest first, and never the newest, so what is left has no new hole and keeps the numbering.
  */
 
 import { CortexError } from "../errors.js";
@@ -32,6 +32,8 @@ export interface SegmentSet {
   readonly sizeBytes: number;
   /** The segment that holds a record, if it is on disk. */
   find(seq: number): SegmentFile | undefined;
+  /** The first record that is on disk in a later segment than `seq` would be; `undefined` when there is none. */
+  findNext(seq: number): number | undefined;
   /** Makes the next segment (S1). Rejects with the system's error when it cannot be made. */
   add(firstSeq: number): Promise<SegmentFile>;
   /**
@@ -63,6 +65,8 @@ export function createSegmentSet(options: SegmentSetOptions): SegmentSet {
       return set.sealedBytes + (segments.at(-1)?.endBytes ?? 0);
     },
     find: (seq) => segments.findLast((segment) => segment.firstSeq <= seq && seq <= segment.lastSeq),
+    findNext: (seq) =>
+      segments.find((segment) => segment.firstSeq > seq && segment.lastSeq >= segment.firstSeq)?.firstSeq,
     add: (firstSeq) => addSegment(set, firstSeq),
     sync: () => syncAll(set),
     drop(seq) {

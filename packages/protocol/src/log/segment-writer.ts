@@ -4,7 +4,9 @@
  *
  * Invariants:
  * - (W1) a full disk pauses writing and loses nothing: what was appended stays in memory and is tried again;
- * - (W2) after any other failure nothing is written any more: what reached the disk is then unknown.
+ * - (W2) after any other failure nothing is written any more: what reached the disk is then unknown;
+ * - (W3) a record that comes after a pause is written at once; in a stream of records each write takes what gathered
+ *   since the last one, and none waits longer than {@link GATHER_MS}.
  */
 
 import type { Clock, Timer } from "../clock.js";
@@ -19,6 +21,12 @@ import type { SegmentSet } from "./segment-set.js";
 
 /** Most bytes of one write: large enough that the cost of a call does not show. */
 const WRITE_BYTES: number = 4 * 1024 * 1024;
+
+/** Bytes that are written without waiting for more: below, a call costs more than what it writes. */
+const GATHER_BYTES: number = 512 * 1024;
+
+/** Pause after a write in which fewer bytes than that gather, in milliseconds; a flush does not wait for it. */
+const GATHER_MS = 10;
 
 /** Pause before writing is tried again on a full disk, in milliseconds. */
 const FULL_DISK_RETRY_MS = 1_000;
@@ -68,6 +76,7 @@ export function createSegmentWriter(options: SegmentWriterOptions): SegmentWrite
     failure: undefined,
     stopReason: undefined,
     retry: undefined,
+    gathering: undefined,
     running: undefined,
   };
   return {
@@ -98,6 +107,7 @@ export function createSegmentWriter(options: SegmentWriterOptions): SegmentWrite
     async stop(reason) {
       writer.stopReason ??= reason;
       writer.retry?.cancel();
+      writer.gathering?.cancel();
       await writer.running;
       writer.flushes.reject(writer.failure ?? reason);
     },
@@ -114,18 +124,36 @@ interface WriterState {
   failure: CortexError | undefined;
   stopReason: CortexError | undefined;
   retry: Timer | undefined;
+  /** Runs for a while after each write (W3). */
+  gathering: Timer | undefined;
   running: Promise<void> | undefined;
 }
 
 function kick(writer: WriterState): void {
-  if (writer.failure === undefined && writer.stopReason === undefined) writer.running ??= run(writer);
+  if (writer.failure !== undefined || writer.stopReason !== undefined || writer.running !== undefined) return;
+  if (isWorthwhile(writer)) writer.running = run(writer);
+}
+
+/** Whether there is something to do that does not wait for more (W3). */
+function isWorthwhile(writer: WriterState): boolean {
+  if (!writer.flushes.isEmpty) return true;
+  if (!hasUnwritten(writer)) return false;
+  return writer.gathering === undefined || writer.options.tail.pushedBytes - writer.writtenBytes >= GATHER_BYTES;
+}
+
+function gather(writer: WriterState): void {
+  writer.gathering?.cancel();
+  writer.gathering = writer.options.clock.setTimer(() => {
+    writer.gathering = undefined;
+    kick(writer);
+  }, GATHER_MS);
 }
 
 async function run(writer: WriterState): Promise<void> {
   // What is appended in the same turn goes out in the same write.
   await Promise.resolve();
   try {
-    while (writer.stopReason === undefined && (hasUnwritten(writer) || !writer.flushes.isEmpty)) {
+    while (writer.stopReason === undefined && isWorthwhile(writer)) {
       if (hasUnwritten(writer)) await writeNext(writer);
       if (writer.flushes.isDue(writer.writtenSeq)) await syncWritten(writer);
     }
@@ -149,6 +177,7 @@ async function writeNext(writer: WriterState): Promise<void> {
   writer.writtenSeq = segment.lastSeq;
   for (const record of records) writer.writtenBytes += recordSizeBytes(record);
   writer.pause = undefined;
+  gather(writer);
   writer.options.onChange();
 }
 
@@ -157,7 +186,8 @@ async function segmentWithRoom(writer: WriterState): Promise<SegmentFile> {
   const { newest } = set;
   // An empty segment is never full: the next one would have the same first record, and so the same name.
   const hasRoom = newest !== undefined && (newest.endBytes < segmentBytes || newest.lastSeq < newest.firstSeq);
-  if (hasRoom) return newest;
+  // A segment has no hole: after one the next begins.
+  if (hasRoom && newest.lastSeq === writer.writtenSeq) return newest;
   const added = await set.add(writer.writtenSeq + 1);
   // Adding a segment syncs the one before it.
   if (newest !== undefined) writer.durableSeq = Math.max(writer.durableSeq, newest.lastSeq);
@@ -177,6 +207,8 @@ function giveUp(writer: WriterState, error: unknown): void {
   const reason = isCortexError(error) ? error : toWriteError(error, { directory, isFullDisk });
   if (isFullDisk) {
     writer.pause = reason;
+    writer.gathering?.cancel();
+    writer.gathering = undefined;
     writer.retry?.cancel();
     writer.retry = clock.setTimer(() => kick(writer), FULL_DISK_RETRY_MS);
   } else {
