@@ -31,7 +31,9 @@ export interface OutputFiles {
   ): AsyncIterable<Uint8Array>;
   /** Closes the task's files for appending, after what is being written; they open again when needed. */
   release(taskId: TaskId): Promise<void>;
+  /** Deletes the task's files; harmless when there are none. */
   remove(taskId: TaskId): Promise<void>;
+  /** Closes every file; nothing is taken any more. */
   close(): Promise<void>;
 }
 
