@@ -6,7 +6,7 @@ import type { OutputStream } from "./output-files.js";
 /** Bytes of one commit, so that a noisy task shares the disk with the others. */
 const MAX_COMMIT_BYTES = 2 * 1024 * 1024;
 /** Neighbouring pieces of one stream become one event up to this size. */
-const MAX_EVENT_BYTES = 64 * 1024;
+export const MAX_EVENT_BYTES = 64 * 1024;
 /** What a record costs beside its content: many small ones are not free. */
 const PIECE_OVERHEAD_BYTES = 256;
 

@@ -7,6 +7,7 @@ import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
 import { isFinal } from "./machine.js";
 import type { OutputFiles, OutputStream } from "./output-files.js";
+import { MAX_EVENT_BYTES } from "./output-plan.js";
 import type { TaskStreamEvent } from "./task-service.js";
 
 /** Events of one batch; with `MAX_BATCH_BYTES` in all, a reader holds no more than a few MiB. */
@@ -54,6 +55,8 @@ export async function* readTaskEvents(
         return rest;
       },
       cursorOf: (event) => event.seq,
+      // Behind a state the task may be over, which only the task itself says.
+      isAll: (events) => events.length < EVENTS_A_BATCH && !isCut(events) && events.at(-1)?.kind !== "state",
       subscribe: (listener) => wake.listen(`task:${taskId}`, listener),
       signal: over.signal,
     });
@@ -67,6 +70,11 @@ function limitBytes(events: readonly TaskEvent[]): readonly TaskEvent[] {
   let bytes = 0;
   const end = events.findIndex((event) => (bytes += event.length) > MAX_BATCH_BYTES);
   return end < 0 ? events : events.slice(0, Math.max(1, end));
+}
+
+/** Whether more events of the read may have been left behind for their size. */
+function isCut(events: readonly TaskEvent[]): boolean {
+  return events.reduce((bytes, event) => bytes + event.length, 0) > MAX_BATCH_BYTES - MAX_EVENT_BYTES;
 }
 
 /** Reads the bytes of a batch with one read a stream: events of one stream follow each other in its file. */

@@ -18,6 +18,8 @@ export interface FollowOptions<T, C> {
   readonly after: C;
   /** Ends following, also a wait that is going on; no error is thrown for it. */
   readonly signal: AbortSignal;
+  /** Whether a read gave all there was, so that the next one waits for a wake. @default never: the end shows as an empty read */
+  readonly isAll?: (items: readonly T[]) => boolean;
   /** Whether an item is the log's end: it is given, and then following ends. */
   readonly isLast?: (item: T) => boolean;
 }
@@ -47,6 +49,7 @@ export async function* followLog<T, C>(options: FollowOptions<T, C>): AsyncGener
       const endIndex = options.isLast === undefined ? -1 : items.findIndex(options.isLast);
       yield endIndex < 0 ? items : items.slice(0, endIndex + 1);
       if (endIndex >= 0) return;
+      if (options.isAll?.(items) === true) await wakes.wait();
     }
   } finally {
     signal.removeEventListener("abort", wakes.wake);

@@ -37,9 +37,38 @@ function watchSignal(controller: AbortController): { count: number } {
 }
 
 describe("following a log", () => {
+  it("T5: a reader that was given all waits for a wake without reading again", async () => {
+    const source = createSource();
+    source.items.push(1, 2);
+    let reads = 0;
+    const over = new AbortController();
+    const stream = followLog<number, number>({
+      readAfter: async (cursor) => {
+        reads += 1;
+        return source.items.filter((item) => item > cursor);
+      },
+      cursorOf: (item) => item,
+      subscribe: source.subscribe,
+      after: 0,
+      signal: over.signal,
+      isAll: () => true,
+    });
+    expect((await stream.next()).value).toEqual([1, 2]);
+    const next = stream.next();
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(reads).toBe(1);
+    source.items.push(3);
+    source.wake();
+    expect((await next).value).toEqual([3]);
+    expect(reads).toBe(2);
+    over.abort();
+    expect((await stream.next()).done).toBe(true);
+  });
+
   it("E2: no item is missed or given twice, however appends, wakes and reads interleave", async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.integer({ min: 1, max: 20 }), fc.nat(5), async (scheduler, count, after) => {
+        const isAll = after % 2 === 0 ? (items: readonly number[]) => items.length < 3 : undefined;
         const source = createSource();
         const { signal } = new AbortController();
         const stream = followLog<number, number>({
@@ -55,6 +84,7 @@ describe("following a log", () => {
           after,
           signal,
           isLast: (item) => item === after + count,
+          ...(isAll && { isAll }),
         });
         const received: number[] = [];
         const reading = (async () => {
