@@ -20,17 +20,29 @@ const PACKAGE_ARROWS = {
  */
 const FLOORS = {
   protocol: [
-    { rooms: ["log", "grpc"] },
+    { rooms: ["log", "grpc", "portable"] },
     { rooms: ["skill", "policy", "signing"] },
     {
-      rooms: ["errors", "ids", "limits", "version", "clock", "link", "encoding", "canonical-json", "invite"],
+      rooms: [
+        "errors",
+        "ids",
+        "id-source",
+        "limits",
+        "version",
+        "clock",
+        "link",
+        "encoding",
+        "canonical-json",
+        "invite",
+        "printable",
+      ],
       isShared: true,
     },
     { rooms: ["gen"] },
   ],
   "orchestrator-sdk": [
-    { rooms: ["hub", "hub-core", "hub-parts", "hub-logger"], isShared: true },
-    { rooms: ["http", "link", "client"] },
+    { rooms: ["hub", "hub-core", "hub-parts", "hub-events", "hub-logger", "data-lock"], isShared: true },
+    { rooms: ["http", "link", "client", "metrics"] },
     { rooms: ["operations"] },
     { rooms: ["tasks"] },
     { rooms: ["nodes", "sessions"] },

@@ -1,86 +1,131 @@
 /**
  * Two ends of a {@link Link} in one process, with faults on demand.
  *
- * Frames keep their order and arrive in a later microtask, one batch for each tick, as on a real stream. What a real
- * stream never does (losing or repeating one frame while it stays open) a fault can do here, to show that the cores notice.
+ * Frames keep their order and arrive in a later microtask, or after a latency of a clock, one batch for each tick, as on a
+ * real stream. What a real stream never does (losing or repeating one frame while it stays open) a fault can do here, to
+ * show that the cores notice.
  */
-import {
-  CortexError,
-  type FrameListener,
-  type Link,
-  MAX_CONTROL_MESSAGE_BYTES,
-  toCortexError,
-} from "@cortex-mesh/protocol";
+import { type Clock, CortexError, type FrameListener, type Link, toCortexError } from "@cortex-mesh/protocol";
+import { createPipe, type FrameFault, type Pipe } from "./memory-pipe.js";
 
-/** What happens to one frame on its way. */
-export type FrameFate = "deliver" | "drop" | "duplicate";
-
-/** Decides the fate of each frame; `index` counts the frames of one direction from 0. */
-export type FrameFault = (frame: Uint8Array, index: number) => FrameFate;
+export type { FrameFate, FrameFault } from "./memory-pipe.js";
 
 /** Faults of the two directions of a pair. */
 export interface LinkFaults {
   /** Frames from the first end to the second. */
   readonly forward?: FrameFault | undefined;
+  /** Frames from the second end to the first. */
   readonly backward?: FrameFault | undefined;
+  /** Moves the frames; without one they arrive in the next microtask. */
+  readonly clock?: Clock | undefined;
+  /** Latency of each batch, in milliseconds; needs the clock. @default none */
+  readonly latencyMs?: (() => number) | undefined;
 }
+
+/** Ends of a pair. */
+export type LinkEnd = "first" | "second";
+
+/** What can be done to a pair while it is in use. */
+export interface LinkControls {
+  /**
+   * Breaks it: what is under way is lost and nothing follows. Ends that hear of it close with `UNAVAILABLE`; to the others it
+   * is as silent as a dead path. @param hears default both
+   */
+  cut(hears?: readonly LinkEnd[]): void;
+  /** Nothing arrives in either direction until `resume`; nothing is lost. */
+  stall(): void;
+  /** Ends a stall: what was held arrives. */
+  resume(): void;
+}
+
+/** Two ends of a link and what can be done to it. */
+export type MemoryLinkPair = readonly [Link, Link] & LinkControls;
 
 /** Frames that wait for a listener, at most; a test that fills it has lost its reader. */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
+const DELIVER: FrameFault = () => "deliver";
+
 /** Makes the two ends of a link. */
-export function createMemoryLinkPair(faults: LinkFaults = {}): readonly [Link, Link] {
-  const first = createEnd(faults.forward);
-  const second = createEnd(faults.backward);
-  first.connect(second);
-  second.connect(first);
-  return [first.link, second.link];
+export function createMemoryLinkPair(faults: LinkFaults = {}): MemoryLinkPair {
+  const first = createEnd();
+  const second = createEnd();
+  const pipeTo = (end: End, fault: FrameFault = DELIVER): Pipe =>
+    createPipe({
+      fault,
+      clock: faults.clock,
+      latencyMs: faults.latencyMs ?? (() => 0),
+      onFrames: end.receive,
+      onClose: end.finish,
+    });
+  const forward = pipeTo(second, faults.forward);
+  const backward = pipeTo(first, faults.backward);
+  first.sendTo(forward);
+  second.sendTo(backward);
+  const controls: LinkControls = {
+    cut(hears = ["first", "second"]) {
+      forward.cut();
+      backward.cut();
+      const reason = new CortexError("UNAVAILABLE", "the connection broke");
+      if (hears.includes("first")) first.finish(reason);
+      if (hears.includes("second")) second.finish(reason);
+    },
+    stall() {
+      forward.stall();
+      backward.stall();
+    },
+    resume() {
+      forward.resume();
+      backward.resume();
+    },
+  };
+  return Object.assign([first.link, second.link] as const, controls);
 }
 
 interface End {
   readonly link: Link;
-  connect(peer: End): void;
+  sendTo(pipe: Pipe): void;
   receive(frames: readonly Uint8Array[]): void;
   /** The other end is over: at once with a reason, else when everything was read. */
   finish(reason: CortexError | undefined): void;
 }
 
-function createEnd(fault: FrameFault = () => "deliver"): End {
-  let peer: End | undefined;
+function createEnd(): End {
+  let out: Pipe | undefined;
   let isClosed = false;
   let settleClosed: (reason: CortexError | undefined) => void = () => undefined;
   const closed = new Promise<CortexError | undefined>((resolve) => {
     settleClosed = resolve;
   });
   const settle = (reason: CortexError | undefined): void => {
+    if (isClosed) return;
     isClosed = true;
     inbox.discard();
+    out?.release();
     settleClosed(reason);
   };
   const close = (reason?: CortexError): void => {
     if (isClosed) return;
-    if (reason === undefined) outbox.flush();
     settle(reason);
-    peer?.finish(reason);
+    out?.close(reason);
   };
-  const outbox = createOutbox(fault, (frames) => peer?.receive(frames));
   const inbox = createInbox(close);
   const link: Link = {
     closed,
     get bufferedBytes() {
-      return outbox.bytes();
+      return isClosed ? 0 : (out?.bytes ?? 0);
     },
     send(frame) {
-      if (!isClosed) outbox.add(frame);
+      if (!isClosed) out?.send(frame);
     },
-    drained: () => Promise.resolve(),
+    drained: () => out?.drained() ?? Promise.resolve(),
     onFrames: (listener) => inbox.listen(listener),
     close,
   };
   return {
     link,
-    connect(other) {
-      peer = other;
+    sendTo(pipe) {
+      out = pipe;
     },
     receive(frames) {
       if (!isClosed) inbox.add(frames);
@@ -89,34 +134,6 @@ function createEnd(fault: FrameFault = () => "deliver"): End {
       if (isClosed) return;
       if (reason === undefined) inbox.whenRead(() => settle(undefined));
       else settle(reason);
-    },
-  };
-}
-
-/** Frames of one tick, handed over together in the next microtask. */
-function createOutbox(fault: FrameFault, deliver: (frames: readonly Uint8Array[]) => void) {
-  let frames: Uint8Array[] = [];
-  let bytes = 0;
-  let count = 0;
-  const flush = (): void => {
-    const batch = frames;
-    frames = [];
-    bytes = 0;
-    if (batch.length > 0) deliver(batch);
-  };
-  return {
-    bytes: () => bytes,
-    flush,
-    add(frame: Uint8Array): void {
-      if (frame.byteLength > MAX_CONTROL_MESSAGE_BYTES) {
-        throw new CortexError("TOO_LARGE", `a frame of ${frame.byteLength} bytes is over the limit`);
-      }
-      const fate = fault(frame, count++);
-      if (fate === "drop") return;
-      if (frames.length === 0) queueMicrotask(flush);
-      // The receiver gets bytes of its own, as from a socket.
-      for (let copies = fate === "duplicate" ? 2 : 1; copies > 0; copies--) frames.push(Uint8Array.from(frame));
-      bytes += frame.byteLength;
     },
   };
 }

@@ -5,6 +5,7 @@
  * timers ran, promises and callbacks that are ready get their turns before time moves on.
  */
 import type { Clock } from "@cortex-mesh/protocol";
+import { createTimerQueue, type QueuedTimer } from "./timer-queue.js";
 
 /** A clock that stands still until it is moved. */
 export interface VirtualClock extends Clock {
@@ -22,58 +23,46 @@ export interface VirtualClockOptions {
   readonly nowMs?: number;
   /** Turns of the event loop after each moment: as many as a step of what is tested takes. @default 4 */
   readonly turns?: number;
+  /**
+   * Called when the turns of a moment are over; when it resolves with true it did something, and the turns follow again.
+   * For work that ends outside of the event loop's order, such as WebCrypto.
+   */
+  readonly settle?: () => Promise<boolean>;
 }
 
 const DEFAULT_NOW_MS = Date.UTC(2026, 0, 1);
 const DEFAULT_TURNS = 4;
 
-interface Pending {
-  readonly atMs: number;
-  readonly order: number;
-  readonly run: () => void;
-}
-
 /** Makes a clock that stands at 0. */
 export function createVirtualClock(options: VirtualClockOptions = {}): VirtualClock {
-  const turns = options.turns ?? DEFAULT_TURNS;
-  const pending = new Set<Pending>();
+  const { turns = DEFAULT_TURNS, settle } = options;
+  const queue = createTimerQueue();
   let elapsedMs = 0;
   let wallOffsetMs = options.nowMs ?? DEFAULT_NOW_MS;
-  let order = 0;
 
-  const nextDue = (untilMs: number): Pending | undefined => {
-    let next: Pending | undefined;
-    for (const timer of pending) {
-      if (timer.atMs > untilMs) continue;
-      const isEarlier = next === undefined || timer.atMs < next.atMs;
-      if (isEarlier || (timer.atMs === next?.atMs && timer.order < next.order)) next = timer;
-    }
-    return next;
+  const rest = async (): Promise<void> => {
+    await takeTurns(turns);
+    while ((await settle?.()) === true) await takeTurns(turns);
   };
-
   return {
     // A wall clock counts whole milliseconds.
     nowMs: () => Math.floor(wallOffsetMs + elapsedMs),
     monotonicMs: () => elapsedMs,
     setTimer(run, delayMs) {
-      order += 1;
-      const timer: Pending = { atMs: elapsedMs + Math.max(0, delayMs), order, run };
-      pending.add(timer);
-      return { cancel: () => void pending.delete(timer) };
+      const timer: QueuedTimer = queue.add(elapsedMs + Math.max(0, delayMs), run);
+      return { cancel: () => queue.remove(timer) };
     },
     get pendingCount() {
-      return pending.size;
+      return queue.count;
     },
     async advance(byMs) {
       const untilMs = elapsedMs + byMs;
-      await takeTurns(turns);
-      for (let due = nextDue(untilMs); due !== undefined; due = nextDue(untilMs)) {
+      await rest();
+      for (let due = queue.takeDue(untilMs); due !== undefined; due = queue.takeDue(untilMs)) {
         elapsedMs = Math.max(elapsedMs, due.atMs);
-        for (let same = nextDue(elapsedMs); same !== undefined; same = nextDue(elapsedMs)) {
-          pending.delete(same);
-          same.run();
-        }
-        await takeTurns(turns);
+        due.run();
+        for (let same = queue.takeDue(elapsedMs); same !== undefined; same = queue.takeDue(elapsedMs)) same.run();
+        await rest();
       }
       elapsedMs = untilMs;
     },
@@ -83,7 +72,8 @@ export function createVirtualClock(options: VirtualClockOptions = {}): VirtualCl
   };
 }
 
-async function takeTurns(count: number): Promise<void> {
+/** Gives promises and callbacks that are ready their turns. */
+export async function takeTurns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) {
     await new Promise<void>((resolve) => void setImmediate(resolve));
   }

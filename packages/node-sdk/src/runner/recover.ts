@@ -44,6 +44,7 @@ export async function recoverAttempts(options: RecoveryOptions): Promise<Recover
       for (const record of changed) transaction.put(record);
     });
   }
+  await options.spool.removeUnopened();
   return { lostCount, neverStartedCount };
 }
 
@@ -74,7 +75,8 @@ async function openLog(record: AttemptRecord, spool: Spool): Promise<number | un
     await spool.remove(record);
     return undefined;
   }
-  spooled.lastSeq = lastSeq;
+  // Of one whose end is acknowledged nothing is missing at the hub: it goes when the hub has what is left of it.
+  spooled.lastSeq = record.state === "done" ? Math.min(lastSeq, spooled.log.nextSeq - 1) : lastSeq;
   spooled.isAnswered = record.state === "done";
   return lastSeq;
 }

@@ -40,6 +40,8 @@ export interface Spool {
   onOpened(listener: (log: SpooledLog) => void): () => void;
   /** Deletes a log and its files; harmless when there is none. */
   remove(key: AttemptKey): Promise<void>;
+  /** Deletes logs that nobody opened since the start: a loss of power may undo the deletion of a log. Never rejects. */
+  removeUnopened(): Promise<void>;
   /** Closes all logs; their files stay. Idempotent. */
   close(): Promise<void>;
 }
@@ -107,10 +109,27 @@ export function createSpool({ directory, clock, files = nodeLogFiles, segmentByt
       logs.delete(nameOf(key));
       await spooled.log.delete();
     },
+    removeUnopened: () => removeOthers(files, directory, logs),
     async close() {
       await Promise.all([...logs.values()].map((spooled) => spooled.log.close()));
     },
   };
+}
+
+/** The name of a log's directory; what is beside logs in the spool has other names. */
+const LOG_NAME = /^task_[^.]+\.[0-9]+$/;
+
+async function removeOthers(files: LogFiles, directory: string, logs: ReadonlyMap<string, SpooledLog>): Promise<void> {
+  try {
+    for (const name of await files.list(directory)) {
+      if (!LOG_NAME.test(name) || logs.has(name)) continue;
+      const path = join(directory, name);
+      for (const file of await files.list(path)) await files.remove(join(path, file));
+      await files.removeDirectory(path);
+    }
+  } catch {
+    // What stays costs room only; the next start tries again.
+  }
 }
 
 interface LogOpener {

@@ -13,12 +13,19 @@ import {
   type StateTransaction,
 } from "./node-state.js";
 
+/** Places of a commit where a process can die: nothing is written yet; everything is, but nobody was told. */
+export type MemoryStateStep = "committing" | "committed";
+
+/** How a state in memory behaves. */
+export interface MemoryStateOptions {
+  /** Called at each step of each commit; a simulation crashes the state from here. */
+  readonly onStep?: (step: MemoryStateStep) => void;
+}
+
 /** A state that can lose its process. */
 export interface MemoryState extends NodeState {
   /** Ends this process' handle as a crash does and gives the handle of the next one. */
   crash(): MemoryState;
-  /** Calls `listener` after each commit, before its callers hear; a crash there is one between disk and answer. */
-  onCommit(listener: () => void): void;
 }
 
 interface DurableHalf {
@@ -27,21 +34,23 @@ interface DurableHalf {
 }
 
 /** Makes an empty state. */
-export function createMemoryState(): MemoryState {
-  return openMemoryState({ attempts: new Map(), settings: new Map() });
+export function createMemoryState(options: MemoryStateOptions = {}): MemoryState {
+  return openMemoryState({ attempts: new Map(), settings: new Map() }, options);
 }
 
-function openMemoryState(durable: DurableHalf): MemoryState {
+function openMemoryState(durable: DurableHalf, options: MemoryStateOptions): MemoryState {
+  const { onStep = () => undefined } = options;
   let hasCrashed = false;
-  let afterCommit = (): void => {};
   const queue: CommitQueue<StateTransaction> = createCommitQueue({
     commitBatch(run) {
       if (hasCrashed) return;
       const draft = { attempts: new Map(durable.attempts), settings: new Map(durable.settings) };
       run(createTransaction(draft));
+      onStep("committing");
+      if (hasCrashed) return;
       durable.attempts = draft.attempts;
       durable.settings = draft.settings;
-      afterCommit();
+      onStep("committed");
     },
     defer: (run) => queueMicrotask(run),
   });
@@ -52,10 +61,7 @@ function openMemoryState(durable: DurableHalf): MemoryState {
     close: async () => queue.close(),
     crash() {
       hasCrashed = true;
-      return openMemoryState({ ...durable });
-    },
-    onCommit(listener) {
-      afterCommit = listener;
+      return openMemoryState({ ...durable }, options);
     },
   };
 }

@@ -82,6 +82,17 @@ describe("a link that fails", () => {
     await node.hub.connection(2);
   });
 
+  it("T4: a registration whose answer is lost is made again with a new proof, since an epoch registers once", async () => {
+    await using node = await startNode();
+    const first = await node.hub.connection(1);
+    node.hub.behaviour.lostRegistrations = 2;
+    first.cut();
+    await node.clock.advance(60_000);
+    const second = await node.hub.connection(2);
+    expect(second.epoch).toBe(first.epoch + 3n);
+    expect(node.hub.behaviour.lostRegistrations).toBe(0);
+  });
+
   it("T4: a goodbye that says when to come back is kept to", async () => {
     await using node = await startNode();
     const first = await node.hub.connection(1);

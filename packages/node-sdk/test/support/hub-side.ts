@@ -79,6 +79,8 @@ export interface HubBehaviour {
   callError: CortexError | undefined;
   /** Whether a hello is answered. */
   welcomes: boolean;
+  /** Registrations that are recorded and whose answers get lost, from now on. */
+  lostRegistrations: number;
   /** Wraps the node's end of the next control streams. */
   wrapTasks: (link: Link) => Link;
   /** Keys that a registration names beside the hub's own. */

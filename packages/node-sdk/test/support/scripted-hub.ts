@@ -71,6 +71,7 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
     taskFaults: {},
     callError: undefined,
     welcomes: true,
+    lostRegistrations: 0,
     wrapTasks: (link) => link,
     moreKeys: [],
   };
@@ -78,6 +79,7 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
   const logs = new Map<string, LogFrame[]>();
   const tokens: bigint[] = [];
   const logTokens: string[] = [];
+  const registered = new Set<bigint>();
   let epoch = 0n;
   let duplicates = 0;
   const arrivals: string[] = [];
@@ -131,6 +133,12 @@ export function createScriptedHub(clock: Clock, workspaceRoot: string): Scripted
       },
       async register(request) {
         refuse();
+        if (registered.has(world.epoch)) throw new CortexError("SUPERSEDED", "an epoch registers once");
+        registered.add(world.epoch);
+        if (behaviour.lostRegistrations > 0) {
+          behaviour.lostRegistrations -= 1;
+          return await new Promise(() => {});
+        }
         world.sessionNonce = Uint8Array.from(request.sessionNonce!);
         return create(RegistrationResponseSchema, {
           protocolVersion: 1,

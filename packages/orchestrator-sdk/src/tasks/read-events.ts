@@ -2,7 +2,7 @@
 import { CortexError, type TaskId } from "@cortex-mesh/protocol";
 import { followLog } from "@cortex-mesh/protocol/log";
 import { systemScope } from "../access/scope.js";
-import type { JsonObject, TaskEvent } from "../store/records.js";
+import type { JsonObject, TaskEvent, TaskState } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
 import { isFinal } from "./machine.js";
@@ -41,6 +41,8 @@ export async function* readTaskEvents(
   const read = async (afterSeq: number): Promise<readonly TaskEvent[]> =>
     limitBytes(await store.events.read(systemScope, taskId, { afterSeq, limit: EVENTS_A_BATCH }));
   try {
+    const atStart = await store.tasks.get(systemScope, taskId);
+    let hasEnded = atStart !== undefined && isFinal(atStart.state);
     const batches = followLog<TaskEvent, number>({
       after: from.afterSeq,
       async readAfter(afterSeq) {
@@ -55,8 +57,11 @@ export async function* readTaskEvents(
         return rest;
       },
       cursorOf: (event) => event.seq,
-      // Behind a state the task may be over, which only the task itself says.
-      isAll: (events) => events.length < EVENTS_A_BATCH && !isCut(events) && events.at(-1)?.kind !== "state",
+      isAll: (events) => {
+        // A task that has ended wakes nobody any more, also when output of its lost attempt came behind its end.
+        hasEnded ||= events.some(isEnd);
+        return !hasEnded && events.length < EVENTS_A_BATCH && !isCut(events);
+      },
       subscribe: (listener) => wake.listen(`task:${taskId}`, listener),
       signal: over.signal,
     });
@@ -70,6 +75,10 @@ function limitBytes(events: readonly TaskEvent[]): readonly TaskEvent[] {
   let bytes = 0;
   const end = events.findIndex((event) => (bytes += event.length) > MAX_BATCH_BYTES);
   return end < 0 ? events : events.slice(0, Math.max(1, end));
+}
+
+function isEnd({ kind, data }: TaskEvent): boolean {
+  return kind === "state" && isFinal(asObject(data)["state"] as TaskState);
 }
 
 /** Whether more events of the read may have been left behind for their size. */

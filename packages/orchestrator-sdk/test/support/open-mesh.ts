@@ -120,8 +120,9 @@ function createActions({ parts, services, store }: Base): Omit<Mesh, keyof Base 
     store.transaction(async (tx) => {
       const node = await tx.nodes.get(systemScope, nodeId);
       if (node === undefined) throw new Error(`no node ${nodeId}`);
-      await tx.nodes.update({ ...node, revision: node.revision + 1, epoch: node.epoch + 1 });
-      return node.epoch + 1;
+      const next = { ...node, revision: node.revision + 1, epoch: node.epoch + 1, sessionNonce: undefined };
+      await tx.nodes.update(next);
+      return next.epoch;
     });
   const dial: Mesh["dial"] = async (nodeId, options = {}) =>
     connectScriptedNode({ gateway: parts.gateway, nodeId, epoch: await raiseEpoch(nodeId), ...options });

@@ -1,0 +1,63 @@
+/** Runs the histories that the command line asks for, and says what came of them. */
+import { readArguments, type SimulatorArguments, USAGE } from "./arguments.js";
+import { createFigures, type Figures } from "./figures.js";
+import { runHistory } from "./history.js";
+import { describeFigures, describeViolations, toProof } from "./report.js";
+
+/** Everything held. */
+const EXIT_HELD = 0;
+/** A promise was broken, or something was never met. */
+const EXIT_BROKEN = 1;
+const EXIT_USAGE = 64;
+/** A run of so many histories has to meet everything. */
+const MEETS_ALL_FROM = 50;
+const PROGRESS_EVERY = 25;
+
+/** Where a run writes. */
+export interface SimulatorOutput {
+  /** One line. */
+  print(line: string): void;
+  /** Keeps the figures as proof. */
+  keepProof(figures: Record<string, unknown>): void;
+}
+
+/**
+ * Runs the simulator as a command line does.
+ *
+ * @returns the exit status: 0 when every promise was kept, 1 when not, 64 for arguments that are none.
+ */
+export async function runSimulator(args: readonly string[], output: SimulatorOutput): Promise<number> {
+  let asked: SimulatorArguments;
+  try {
+    asked = readArguments(args);
+  } catch (error) {
+    output.print(error instanceof Error ? error.message : String(error));
+    output.print(USAGE);
+    return EXIT_USAGE;
+  }
+  const startedAtMs = performance.now();
+  const total = createFigures();
+  let brokenCount = 0;
+  for (let seed = asked.firstSeed; seed <= asked.lastSeed; seed += 1) {
+    const history = await runHistory({ seed, broken: asked.broken, isTraced: asked.isTraced });
+    for (const line of history.trace) output.print(line);
+    total.add(history.figures);
+    if (history.violations.length > 0) brokenCount += 1;
+    for (const line of describeViolations(history, asked.broken)) output.print(line);
+    if (asked.firstSeed === asked.lastSeed) output.print(`trace ${history.traceHash}`);
+    else if (seed % PROGRESS_EVERY === 0) output.print(`${seed} of ${asked.lastSeed} seeds, ${brokenCount} broken`);
+  }
+  const seconds = (performance.now() - startedAtMs) / 1000;
+  for (const line of describeFigures(total, seconds)) output.print(line);
+  const isWhole = meetsAll(total, asked, output);
+  if (asked.isProof && brokenCount === 0 && isWhole) output.keepProof(toProof(total, seconds));
+  return brokenCount === 0 && isWhole ? EXIT_HELD : EXIT_BROKEN;
+}
+
+/** What was never met was not put to the test. */
+function meetsAll(figures: Figures, { broken }: SimulatorArguments, output: SimulatorOutput): boolean {
+  const missing = figures.missing();
+  if (missing.length === 0 || figures.histories < MEETS_ALL_FROM || broken !== undefined) return true;
+  output.print(`never met: ${missing.join(", ")}`);
+  return false;
+}

@@ -1,0 +1,3 @@
+import { testSlice } from "./run-slice.js";
+
+testSlice(51, 100);
