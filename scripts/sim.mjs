@@ -29,6 +29,7 @@ async function simulate(args) {
   const { runSimulator } = await import(pathToFileURL(join(ROOT, "packages/testing/dist/simulator/index.js")).href);
   process.exitCode = await runSimulator(args, {
     print: (/** @type {string} */ line) => console.log(line),
+    note: (/** @type {string} */ line) => console.error(line),
     keepProof: (/** @type {Record<string, unknown>} */ figures) => keepProof(args, figures),
   });
 }

@@ -15,8 +15,10 @@ const PROGRESS_EVERY = 25;
 
 /** Where a run writes. */
 export interface SimulatorOutput {
-  /** One line. */
+  /** One line of what came of it: the same for the same arguments. */
   print(line: string): void;
+  /** One line about the run itself: how far, how fast. */
+  note(line: string): void;
   /** Keeps the figures as proof. */
   keepProof(figures: Record<string, unknown>): void;
 }
@@ -45,10 +47,11 @@ export async function runSimulator(args: readonly string[], output: SimulatorOut
     if (history.violations.length > 0) brokenCount += 1;
     for (const line of describeViolations(history, asked.broken)) output.print(line);
     if (asked.firstSeed === asked.lastSeed) output.print(`trace ${history.traceHash}`);
-    else if (seed % PROGRESS_EVERY === 0) output.print(`${seed} of ${asked.lastSeed} seeds, ${brokenCount} broken`);
+    else if (seed % PROGRESS_EVERY === 0) output.note(`${seed} of ${asked.lastSeed} seeds, ${brokenCount} broken`);
   }
   const seconds = (performance.now() - startedAtMs) / 1000;
-  for (const line of describeFigures(total, seconds)) output.print(line);
+  for (const line of describeFigures(total)) output.print(line);
+  output.note(`${seconds.toFixed(1)} s, ${(total.histories / seconds).toFixed(1)} histories/s`);
   const isWhole = meetsAll(total, asked, output);
   if (asked.isProof && brokenCount === 0 && isWhole) output.keepProof(toProof(total, seconds));
   return brokenCount === 0 && isWhole ? EXIT_HELD : EXIT_BROKEN;

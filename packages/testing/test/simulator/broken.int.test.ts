@@ -11,7 +11,8 @@ const SEEDS = [7, 8, 9, 10, 11] as const;
 
 async function run(args: readonly string[]): Promise<{ readonly status: number; readonly lines: readonly string[] }> {
   const lines: string[] = [];
-  const status = await runSimulator(args, { print: (line) => void lines.push(line), keepProof: () => undefined });
+  const print = (line: string): void => void lines.push(line);
+  const status = await runSimulator(args, { print, note: () => undefined, keepProof: () => undefined });
   return { status, lines };
 }
 
@@ -47,6 +48,14 @@ describe("the simulator", () => {
       expect(again.trace).toEqual(first.trace);
       expect(again.traceHash).toBe(first.traceHash);
       expect(other.traceHash).not.toBe(first.traceHash);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    "P5: what is printed for a seed is the same each time",
+    async () => {
+      expect(await run(["--seed", "7", "--trace"])).toEqual(await run(["--seed", "7", "--trace"]));
     },
     TIMEOUT_MS,
   );
