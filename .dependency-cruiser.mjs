@@ -41,7 +41,7 @@ const FLOORS = {
     { rooms: ["gen"] },
   ],
   "orchestrator-sdk": [
-    { rooms: ["hub", "hub-core", "hub-parts", "hub-events", "hub-logger", "data-lock"], isShared: true },
+    { rooms: ["hub", "hub-core", "hub-close", "hub-parts", "hub-events", "hub-logger", "data-lock"], isShared: true },
     { rooms: ["http", "link", "client", "metrics"] },
     { rooms: ["operations"] },
     { rooms: ["tasks"] },

@@ -42,23 +42,27 @@ function standardError(): LogSink {
 }
 
 function toSafeLine(line: string): string {
-  return `${toPrintable(withoutSecrets(line.trimEnd()))}\n`;
+  return `${toPrintable(JSON.stringify(toSafe(JSON.parse(line), withoutSecrets)))}\n`;
 }
 
 function createTerminalFormat(): (line: string) => string {
   const format = prettyFactory({ translateTime: "SYS:HH:MM:ss.l", colorize: true });
-  return (line) => format(toPrintableValue(JSON.parse(withoutSecrets(line)), "")) ?? "";
+  return (line) => format(toSafe(JSON.parse(line), toTerminalText)) ?? "";
 }
 
 /** The lines of a stack are the program's own and stay lines. */
-function toPrintableValue(value: unknown, key: string): unknown {
-  if (typeof value === "string") {
-    return key === "stack" ? value.split("\n").map(toPrintable).join("\n") : toPrintable(value);
-  }
+function toTerminalText(text: string, key: string): string {
+  const known = withoutSecrets(text);
+  return key === "stack" ? known.split("\n").map(toPrintable).join("\n") : toPrintable(known);
+}
+
+/** All text in a value by itself, names too: in JSON as a whole a cut may go through an escape. */
+function toSafe(value: unknown, toText: (text: string, key: string) => string, key = ""): unknown {
+  if (typeof value === "string") return toText(value, key);
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map((item) => toPrintableValue(item, key));
+  if (Array.isArray(value)) return value.map((item) => toSafe(item, toText, key));
   return Object.fromEntries(
-    Object.entries(value).map(([name, held]) => [toPrintable(name), toPrintableValue(held, name)]),
+    Object.entries(value).map(([name, held]) => [toText(name, ""), toSafe(held, toText, name)]),
   );
 }
 

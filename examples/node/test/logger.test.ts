@@ -50,4 +50,20 @@ describe("log of cortex-node", () => {
     for (const secret of [SECRET, "plain-1", "plain-2"]) expect(text()).not.toContain(secret);
     expect(text()).toContain("[secret]");
   });
+
+  // Ends in a quote behind the head of a key; begins with an escape whose last character is that of a token.
+  it.each([
+    '-----BEGIN PRIVATE KEY-----"',
+    "-----BEGIN PRIVATE KEY-----\\",
+    `\u001c${SECRET.slice(1)}`,
+    "\u001eyJaaaaaaaa.aaaaaaaa.aaaaaaaa",
+  ])("L4: a line stays a line when what looks like a secret meets an escape: %j", (tail) => {
+    for (const isTerminal of [true, false]) {
+      const { logger, text } = open(isTerminal);
+      logger.info({ reason: tail, [tail]: 1, list: [tail] }, tail);
+      if (!isTerminal) expect(JSON.parse(text())).toMatchObject({ level: "info", list: [expect.any(String)] });
+      expect(uncoloured(text())).toMatch(/info/i);
+      expect(text()).not.toMatch(/PRIVATE KEY/);
+    }
+  });
 });

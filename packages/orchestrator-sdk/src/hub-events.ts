@@ -11,6 +11,7 @@ import type { NodeConnection } from "./nodes/connection.js";
 import type { TaskRecord } from "./store/records.js";
 import type { CommitFigures } from "./store/sql/transaction-queue.js";
 import type { TaskWriter } from "./tasks/commit.js";
+import type { DisconnectBreaker, Freeze } from "./tasks/disconnect-breaker.js";
 import { isFinal } from "./tasks/machine.js";
 
 /** Where it is told. */
@@ -41,6 +42,19 @@ export function watchNodes({ logger, metrics }: HubListeners): GatewayWatcher {
     },
     roundTrip: (durationMs) => metrics.heartbeat(durationMs),
   };
+}
+
+/** Tells when no attempt is declared lost, and why. */
+export function watchFreezes(breaker: Pick<DisconnectBreaker, "onChange">, { logger, metrics }: HubListeners): void {
+  let reason: Freeze["reason"] | undefined;
+  breaker.onChange((freeze) => {
+    metrics.attemptsFrozen(freeze?.reason);
+    if (freeze === undefined) logger.info({ reason }, "attempts of missing nodes may be lost again");
+    else if (freeze.reason === "vanished")
+      logger.warn({ ...freeze }, "many nodes vanished at once; no attempt is lost");
+    else logger.info({ ...freeze }, "the hub has started and waits for the nodes that held attempts; none is lost");
+    reason = freeze?.reason;
+  });
 }
 
 /** Tells of tasks as they change. */

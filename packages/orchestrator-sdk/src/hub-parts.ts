@@ -2,8 +2,8 @@
 import { type Clock, CortexError, DEFAULT_POLICY, type IdSource, type NodeId } from "@cortex-mesh/protocol";
 import { systemScope } from "./access/scope.js";
 import { createFeedService } from "./feed/feed-service.js";
-import { type HubListeners, watchNodes, watchTasks } from "./hub-events.js";
-import type { HubLogger } from "./hub-logger.js";
+import { type HubListeners, watchFreezes, watchNodes, watchTasks } from "./hub-events.js";
+import { createSafeLogger, type HubLogger } from "./hub-logger.js";
 import { createGateway, type NodeGateway } from "./link/gateway.js";
 import { LEASE_MS } from "./link/report-health.js";
 import { type HubMetrics, SILENT_METRICS } from "./metrics/hub-metrics.js";
@@ -85,7 +85,11 @@ interface Base {
 /** Connects the rooms of a hub. */
 export function createHubParts(given: HubPartsOptions): HubParts {
   const { metrics = SILENT_METRICS } = given;
-  const options: HubPartsOptions = { ...given, files: withRecentOutput(observeOutput(given.files, metrics)) };
+  const options: HubPartsOptions = {
+    ...given,
+    files: withRecentOutput(observeOutput(given.files, metrics)),
+    logger: createSafeLogger(given.logger),
+  };
   const { store, authority, clock, logger } = options;
   const wake = createLocalWake();
   const breaker = createBreaker(options);
@@ -98,6 +102,7 @@ export function createHubParts(given: HubPartsOptions): HubParts {
     onError: (error) => logger.error({ err: error }, "an internal step failed"),
   };
   watchTasks(base.writer, { logger, metrics });
+  watchFreezes(breaker, { logger, metrics });
   metrics.watchConnections(() => base.connections.all());
   const taskParts = createTaskParts(options, base);
   const identity = createIdentity(options, base);
@@ -123,17 +128,10 @@ export function createHubParts(given: HubPartsOptions): HubParts {
   };
 }
 
-function createBreaker({ clock, logger, deadlines = {} }: HubPartsOptions): DisconnectBreaker {
+function createBreaker({ clock, deadlines = {} }: HubPartsOptions): DisconnectBreaker {
   const { maxFreezeMs = DEFAULT_BREAKER_LIMITS.maxFreezeMs, restartFreezeMs = DEFAULT_BREAKER_LIMITS.restartFreezeMs } =
     deadlines;
-  const breaker = createDisconnectBreaker({ clock, limits: { windowMs: 2 * LEASE_MS, maxFreezeMs, restartFreezeMs } });
-  breaker.onChange((freeze) => {
-    if (freeze === undefined)
-      logger.info({}, "nodes are back or given up: attempts of missing nodes may be lost again");
-    else if (freeze.reason === "vanished")
-      logger.warn({ ...freeze }, "many nodes vanished at once; no attempt is lost");
-  });
-  return breaker;
+  return createDisconnectBreaker({ clock, limits: { windowMs: 2 * LEASE_MS, maxFreezeMs, restartFreezeMs } });
 }
 
 interface TaskParts {

@@ -11,15 +11,17 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, CortexError, type HubId, type IdSource, systemClock, systemIds } from "@cortex-mesh/protocol";
-import type { GrpcServer } from "@cortex-mesh/protocol/grpc";
+import type { StrangerLimits } from "@cortex-mesh/protocol/grpc";
 import { createCaller } from "./access/caller.js";
 import { type DataLock, takeDataLock } from "./data-lock.js";
 import { createHttpHandler, type FetchHandler } from "./http/handler.js";
 import { type HttpServer, serveHttp } from "./http/serve.js";
+import { closeOnce } from "./hub-close.js";
 import { openHubCore } from "./hub-core.js";
 import { watchCommits } from "./hub-events.js";
-import { type HubLogger, SILENT_LOGGER } from "./hub-logger.js";
+import { createSafeLogger, type HubLogger, SILENT_LOGGER } from "./hub-logger.js";
 import type { HubParts } from "./hub-parts.js";
+import { LEASE_MS } from "./link/report-health.js";
 import { createLinkServer } from "./link/serve.js";
 import { type HubMetrics, type MetricsPage, SILENT_METRICS } from "./metrics/hub-metrics.js";
 import { createPrometheusMetrics } from "./metrics/prometheus.js";
@@ -29,7 +31,7 @@ import type { OperationTable } from "./operations/operation.js";
 import { type Operations, operations } from "./operations/table.js";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.js";
 import type { HubStore } from "./store/store.js";
-import type { DeadlineOptions } from "./tasks/deadlines.js";
+import { checkDeadlines, type DeadlineOptions } from "./tasks/deadlines.js";
 import { openOutputFiles } from "./tasks/output-files.js";
 
 /** A user as the host's own authentication names it. */
@@ -67,6 +69,8 @@ export interface HubOptions<Extra extends OperationTable = Record<never, never>>
   readonly store?: HubStore | undefined;
   /** Operations of your own, in the API and over HTTP beside the built-in ones. */
   readonly operations?: Extra | undefined;
+  /** What peers may take that have not shown who they are; higher for many nodes behind one address. */
+  readonly strangers?: Partial<StrangerLimits> | undefined;
   /** How long silence of a node is borne. */
   readonly deadlines?: DeadlineOptions | undefined;
   /** @default none */
@@ -102,10 +106,12 @@ const DATABASE_FILE = "hub.db";
  *
  * @throws CortexError `STATE_IN_USE` when another hub has the data directory, `UNAVAILABLE` when an address is taken,
  * `DATA_CORRUPT` when the data are damaged.
+ * @throws RangeError when one of `deadlines` is out of its range.
  */
 export async function createHub<Extra extends OperationTable = Record<never, never>>(
   options: HubOptions<Extra>,
 ): Promise<Hub<Extra>> {
+  checkDeadlines(options.deadlines, LEASE_MS);
   const undo: (() => Promise<unknown> | unknown)[] = [];
   try {
     return await start(options, undo);
@@ -125,7 +131,8 @@ async function start<Extra extends OperationTable>(
   options: HubOptions<Extra>,
   undo: (() => Promise<unknown> | unknown)[],
 ): Promise<Hub<Extra>> {
-  const { data, clock = systemClock, ids = systemIds, logger = SILENT_LOGGER } = options;
+  const { data, clock = systemClock, ids = systemIds, logger: given = SILENT_LOGGER } = options;
+  const logger = createSafeLogger(given);
   await mkdir(data, { recursive: true, mode: 0o700 });
   const lock = options.lock ?? takeDataLock(data);
   undo.push(() => lock.release());
@@ -133,7 +140,8 @@ async function start<Extra extends OperationTable>(
   const onCommit = watchCommits({ logger, metrics });
   const store = options.store ?? (await openSqliteStore({ path: join(data, DATABASE_FILE), onCommit }));
   // A store that was passed in belongs to its owner.
-  if (options.store === undefined) undo.push(() => store.close());
+  const ownStore = options.store === undefined ? store : undefined;
+  undo.push(() => ownStore?.close());
   let grpcAddress = "";
   let tls = { certPem: "", keyPem: "" };
   const core = await openHubCore({
@@ -141,7 +149,7 @@ async function start<Extra extends OperationTable>(
     files: await openOutputFiles(join(data, "output")),
     clock,
     ids,
-    logger,
+    logger: given,
     metrics,
     deadlines: options.deadlines,
     locate: async ({ hubId }) => {
@@ -153,7 +161,7 @@ async function start<Extra extends OperationTable>(
   });
   undo.push(() => core.close());
   await core.start();
-  const server = createLinkServer({ ...core, tls });
+  const server = createLinkServer({ ...core, tls, strangers: options.strangers });
   undo.push(() => server.forceClose());
   const grpcHost = hostOf(options.grpc);
   grpcAddress = `${grpcHost.host}:${await server.listen(`${grpcHost.host}:${grpcHost.port}`)}`;
@@ -162,14 +170,7 @@ async function start<Extra extends OperationTable>(
   const closing = new AbortController();
   const fetch = createFetch(options, { table, parts: core, closing: closing.signal, logger, metrics });
   const http = options.http === undefined ? undefined : await serveApi(fetch, options);
-  const close = closeOnce({
-    closing,
-    http,
-    server,
-    parts: core,
-    store: options.store === undefined ? store : undefined,
-    lock,
-  });
+  const close = closeOnce({ closing, http, server, parts: core, store: ownStore, lock });
   return {
     hubId: core.authority.hubId,
     httpUrl: http?.url,
@@ -216,47 +217,6 @@ function createFetch(
 
 function serveApi(fetch: FetchHandler, options: HubOptions<OperationTable>): Promise<HttpServer> {
   return serveHttp({ fetch, ...hostOf(options.http), canLeaveLoopback: options.allowPlainHttp ?? false });
-}
-
-/** Time for answers under way when a hub closes; streams that follow something end at once. */
-const CLOSE_GRACE_MS = 1_000;
-
-function closeOnce(running: {
-  readonly closing: AbortController;
-  readonly http: HttpServer | undefined;
-  readonly server: GrpcServer;
-  readonly parts: HubParts;
-  readonly store: HubStore | undefined;
-  readonly lock: DataLock;
-}): () => Promise<void> {
-  let closing: Promise<void> | undefined;
-  const run = async (): Promise<void> => {
-    // Nodes hear a goodbye before their connections end; requests that wait for a node end with them.
-    running.closing.abort();
-    running.server.setServing(false);
-    // What fails to close keeps nothing else open; the first failure is told.
-    const steps = [
-      () => running.http?.close(),
-      () => running.parts.close(),
-      () => running.server.close({ graceMs: CLOSE_GRACE_MS }),
-      () => running.store?.close(),
-      // Last: until then no other hub takes the directory.
-      async () => running.lock.release(),
-    ];
-    const failures: unknown[] = [];
-    for (const step of steps) {
-      try {
-        await step();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    if (failures.length > 0) throw failures[0];
-  };
-  return () => {
-    closing ??= run();
-    return closing;
-  };
 }
 
 /** `host` and `port` of an address option; a bare port is on loopback. */

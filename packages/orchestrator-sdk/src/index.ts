@@ -13,7 +13,7 @@ export { type HttpServer, type ServeHttpOptions, serveHttp, serveSocket } from "
 export { createHub, type HostUser, type Hub, type HubMetricsOptions, type HubOptions } from "./hub.js";
 export { type HubCore, type HubCoreOptions, type HubLocation, openHubCore } from "./hub-core.js";
 export type { HubLogger } from "./hub-logger.js";
-export type { NodeCredentials, NodeGateway } from "./link/gateway.js";
+export type { ConnectionKey, NodeCredentials, NodeGateway } from "./link/gateway.js";
 export type {
   AnsweredRequest,
   ConnectionFigures,

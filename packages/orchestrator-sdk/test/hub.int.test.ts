@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createHub } from "../src/hub.js";
 import { defineOperation } from "../src/operations/operation.js";
+import { nodeRecord } from "./support/task-record.js";
 
 let data = "";
 beforeEach(async () => {
@@ -56,6 +57,27 @@ describe("a hub", () => {
     expect(await response.json()).toEqual(expected);
     const description = (await (await fetch(`${hub.httpUrl}/api/v1/openapi.json`)).json()) as { paths: object };
     expect(description.paths).toHaveProperty(["/greetings/{name}"]);
+  });
+
+  it.each([
+    [
+      "throws",
+      () => {
+        throw new Error("disk full");
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("collector away"))],
+  ])("L4: a logger of the host that %s keeps nothing from happening", async (_how, fail) => {
+    const logger = { debug: fail, info: fail, warn: fail, error: fail };
+    await using hub = await createHub({ data, logger });
+    expect((await hub.fetch(new Request("http://hub/healthz"))).status).toBe(200);
+    const alice = hub.as("alice");
+    const node = nodeRecord();
+    await hub.store.transaction((tx) => tx.nodes.insert(node));
+    const { sessionId } = await alice.createSession({ nodes: [{ nodeId: node.nodeId }] });
+    const { taskId } = await alice.dispatch({ sessionId, skill: "echo", input: { text: "x" }, queueTimeoutMs: 1 });
+    // Deadlines hear of the task behind the log.
+    await expect.poll(async () => (await alice.getTask({ taskId })).state).not.toBe("queued");
   });
 
   it("H1: an address that is taken is a clear error, and nothing stays open", async () => {

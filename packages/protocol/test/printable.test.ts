@@ -26,6 +26,7 @@ describe("text from outside", () => {
     const text = `cxi_${"A1-_".repeat(10)} cxt_${"b".repeat(43)} Bearer ${jwt} ${pem} task_01J00000000000000000000001`;
     expect(withoutSecrets(text)).toBe("[secret] [secret] Bearer [secret] [secret] task_01J00000000000000000000001");
     expect(withoutSecrets(JSON.stringify({ pem }))).toBe('{"pem":"[secret]"}');
+    expect(JSON.parse(withoutSecrets(JSON.stringify({ text: `${pem.slice(0, 27)}"` })))).toEqual({ text: '[secret]"' });
     expect(withoutSecrets(JSON.stringify(`at\ncxt_${"b".repeat(43)}`))).toBe('"at\\n[secret]"');
     expect(withoutSecrets("the invite cxi_ is cut off; cxt_short")).toBe("the invite cxi_ is cut off; cxt_short");
   });

@@ -7,7 +7,9 @@
 import { type Clock, CortexError, type Link, type Timer, toCortexError } from "@cortex-mesh/protocol";
 import type { HubWelcome } from "@cortex-mesh/protocol/gen";
 import type { NodeReport } from "../runner/report.js";
+import { type ConnectionEnd, endOf } from "./connection-end.js";
 import { type ControlChannel, createControlChannel, type HubFrameBody } from "./control-channel.js";
+import { type Deferred, defer } from "./deferred.js";
 import type { HubSession, NodeFacts } from "./handshake.js";
 import { type HeartbeatFigures, type HeartbeatLoop, startHeartbeat } from "./heartbeat.js";
 import { createReportQueue, type ReportQueue } from "./report-queue.js";
@@ -19,14 +21,6 @@ import { pause } from "./within.js";
 const WELCOME_TIMEOUT_MS = 15_000;
 /** Time for the last words of an orderly end, in milliseconds. */
 const FAREWELL_MS = 2_000;
-
-/** How a connection ended. */
-export interface ConnectionEnd {
-  /** Undefined after an orderly end. */
-  readonly error: CortexError | undefined;
-  /** When the hub wants the node back, in milliseconds; undefined when it did not say. */
-  readonly reconnectAfterMs: number | undefined;
-}
 
 /** What a connection does with what it hears. */
 export interface ConnectionHandler {
@@ -74,7 +68,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     void link.closed.then((error) => finish(conn, { error, reconnectAfterMs: undefined }));
   }
   sayHello(conn).catch((error: unknown) =>
-    fail(conn, new CortexError("INTERNAL", "the hello could not be made", { cause: error })),
+    fail(conn, new CortexError("INTERNAL", `the hello could not be made: ${String(error)}`, { cause: error })),
   );
   return {
     session: options.session,
@@ -241,29 +235,4 @@ async function sayHello(conn: OpenStreams): Promise<void> {
     () => fail(conn, new CortexError("TIMED_OUT", `the hub did not welcome the node within ${WELCOME_TIMEOUT_MS} ms`)),
     WELCOME_TIMEOUT_MS,
   );
-}
-
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: CortexError) => void;
-}
-
-/** A promise that is settled from outside; a rejection that nobody looks at yet is no fault. */
-function defer<T>(): Deferred<T> {
-  let settle: Pick<Deferred<T>, "resolve" | "reject"> = { resolve: () => {}, reject: () => {} };
-  const promise = new Promise<T>((resolve, reject) => {
-    settle = { resolve, reject };
-  });
-  // Whoever waits for it hears it; until somebody does, a rejection is not unhandled.
-  promise.catch(() => {});
-  return { promise, ...settle };
-}
-
-/** The end that a frame announces, if it does. */
-function endOf(body: HubFrameBody): ConnectionEnd | undefined {
-  if (body.case === "goodbye") return { error: undefined, reconnectAfterMs: body.value.reconnectAfterMs };
-  if (body.case !== "superseded") return undefined;
-  const message = "another process connected with this node's identity; give each node its own state directory";
-  return { error: new CortexError("SUPERSEDED", message), reconnectAfterMs: undefined };
 }

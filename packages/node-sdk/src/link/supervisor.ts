@@ -7,7 +7,8 @@
  */
 import { type Clock, type CortexError, type CortexErrorCode, toCortexError } from "@cortex-mesh/protocol";
 import { afterLink, type BackoffState, INITIAL_BACKOFF, nextDelay } from "./backoff.js";
-import type { Connection, ConnectionEnd } from "./connection.js";
+import type { Connection } from "./connection.js";
+import type { ConnectionEnd } from "./connection-end.js";
 import { PROOF_REFUSED } from "./handshake.js";
 import type { HubDial, HubTransport } from "./transport.js";
 import { pause } from "./within.js";

@@ -6,13 +6,15 @@
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Clock, type CortexError, toCortexError } from "@cortex-mesh/protocol";
-import { HeldState, type HubWelcome, type SignedGrant, TaskResponseSchema } from "@cortex-mesh/protocol/gen";
+import { type HubWelcome, type SignedGrant, TaskResponseSchema } from "@cortex-mesh/protocol/gen";
 import type { AttemptKey, GrantContext, Inbox, Verdict } from "../inbox/inbox.js";
 import type { NodeReport, ReportSink } from "../runner/report.js";
 import { drainedAway, type Runner } from "../runner/runner.js";
 import type { Spool, SpooledLog } from "../runner/spool.js";
 import type { AttemptRecord, NodeState } from "../state/node-state.js";
 import type { HubFrameBody } from "./control-channel.js";
+import { endReported, forgetAttempt, releaseLog, removeLog } from "./forget.js";
+import { makeHello, settleTold } from "./hello.js";
 
 /** What {@link createTaskDesk} needs. */
 export interface TaskDeskOptions {
@@ -55,7 +57,7 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
     async hello() {
       const open = await options.state.listOpen();
       told = open.filter((record) => record.state === "never_started");
-      return makeHello(options, open);
+      return makeHello(open, options);
     },
     async welcomed(welcome) {
       for (const key of welcome.unwanted) await dropUnwanted(options, key);
@@ -75,48 +77,6 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
       return open.every((record) => record.state !== "finished" && record.state !== "started" && !record.hasLog);
     },
   };
-}
-
-const HELD_STATES: Readonly<Partial<Record<AttemptRecord["state"], HeldState>>> = {
-  stored: HeldState.STORED,
-  started: HeldState.RUNNING,
-  finished: HeldState.FINISHED,
-  never_started: HeldState.NEVER_STARTED,
-};
-
-/**
- * Attempts that a hello names at most, each in up to 55 bytes: more would not fit into a message, and a hello that cannot be
- * sent ends every connection.
- */
-export const MAX_HELD_IN_HELLO = 16_384;
-
-/** What is named first when not all can be. */
-const HELLO_ORDER: readonly AttemptRecord["state"][] = ["started", "stored", "finished", "never_started"];
-
-/**
- * Names what the node holds. What is over the bound costs nothing: a tombstone that is not named means the same to the hub,
- * and the result of a finished attempt follows anyway.
- */
-function makeHello({ runner, bootId }: TaskDeskOptions, open: readonly AttemptRecord[]): NodeReport {
-  const inOrder = HELLO_ORDER.flatMap((state) => open.filter((record) => record.state === state));
-  const held = inOrder.slice(0, MAX_HELD_IN_HELLO).map((record) => {
-    const inputOffset = BigInt(runner.find(record)?.inputTakenBytes ?? 0);
-    const { taskId, attempt, state } = record;
-    return { taskId, attempt, state: HELD_STATES[state] ?? HeldState.UNSPECIFIED, inputOffset };
-  });
-  return { case: "hello", value: { held, bootId } };
-}
-
-/** The hub knows of these now: they stay as duplicates to be recognised, and need not be told again. */
-async function settleTold({ state, clock }: TaskDeskOptions, told: readonly AttemptRecord[]): Promise<void> {
-  if (told.length === 0) return;
-  const nowMs = clock.nowMs();
-  await state.commit((transaction) => {
-    for (const { taskId, attempt } of told) {
-      const record = transaction.findAttempt(taskId, attempt);
-      if (record?.state === "never_started") transaction.put({ ...record, state: "done", changedAtMs: nowMs });
-    }
-  });
 }
 
 async function sayAllAgain(desk: TaskDeskOptions, room: () => Promise<boolean>): Promise<void> {
@@ -236,39 +196,6 @@ async function receiveOther(desk: TaskDeskOptions, body: HubFrameBody): Promise<
   }
 }
 
-/** The hub has the end: the record only recognises duplicates from now on. */
-async function endReported(desk: TaskDeskOptions, key: AttemptKey): Promise<void> {
-  const spooled = desk.spool.find(key);
-  const nowMs = desk.clock.nowMs();
-  await desk.state.commit((transaction) => {
-    const record = transaction.findAttempt(key.taskId, key.attempt);
-    if (record?.state !== "finished") return;
-    const hasLog = spooled !== undefined;
-    transaction.put({ ...record, state: "done", response: undefined, hasLog, changedAtMs: nowMs });
-  });
-  if (spooled === undefined || spooled.lastSeq === undefined) return;
-  spooled.isAnswered = true;
-  releaseLog(desk, spooled);
-}
-
-/** Deletes a log whose end is acknowledged and of which the hub holds all. */
-function releaseLog(desk: TaskDeskOptions, log: SpooledLog): void {
-  if (!log.isAnswered || log.lastSeq === undefined || log.log.ackedSeq < log.lastSeq) return;
-  void removeLog(desk, log);
-}
-
-async function removeLog(desk: TaskDeskOptions, log: SpooledLog): Promise<void> {
-  try {
-    await desk.spool.remove(log);
-    await desk.state.commit((transaction) => {
-      const record = transaction.findAttempt(log.taskId, log.attempt);
-      if (record?.state === "done" && record.hasLog) transaction.put({ ...record, hasLog: false });
-    });
-  } catch {
-    // What is left is found and removed when the node starts again.
-  }
-}
-
 /** Ends and forgets an attempt that the hub does not want; its record stays as one that is done. */
 async function dropUnwanted(desk: TaskDeskOptions, key: AttemptKey): Promise<void> {
   const running = desk.runner.find(key);
@@ -277,24 +204,6 @@ async function dropUnwanted(desk: TaskDeskOptions, key: AttemptKey): Promise<voi
   await forgetAttempt(desk, key);
   // It may have been starting just then.
   desk.runner.find(key)?.drop();
-}
-
-/** Marks an attempt as done and removes its log. Never rejects. */
-export async function forgetAttempt(
-  { state, spool, clock }: Pick<TaskDeskOptions, "state" | "spool" | "clock">,
-  key: AttemptKey,
-): Promise<void> {
-  const nowMs = clock.nowMs();
-  try {
-    await spool.remove(key);
-    await state.commit((transaction) => {
-      const record = transaction.findAttempt(key.taskId, key.attempt);
-      if (record === undefined) return;
-      transaction.put({ ...record, state: "done", response: undefined, hasLog: false, changedAtMs: nowMs });
-    });
-  } catch {
-    // The hub names it again as unwanted on the next connection.
-  }
 }
 
 async function drain(desk: TaskDeskOptions, graceMs: number): Promise<void> {

@@ -7,8 +7,9 @@
 import { type CortexError, DEFAULT_MAX_OUTPUT_BYTES, DEFAULT_MAX_TASKS } from "@cortex-mesh/protocol";
 import { createInbox } from "../inbox/inbox.js";
 import { DEFAULT_DRAIN_GRACE_MS, drainTasks, idleWithin } from "../link/drain.js";
+import { forgetAttempt } from "../link/forget.js";
 import type { NodeFacts } from "../link/handshake.js";
-import { createTaskDesk, forgetAttempt } from "../link/task-desk.js";
+import { createTaskDesk } from "../link/task-desk.js";
 import { recoverAttempts } from "../runner/recover.js";
 import type { NodeReport } from "../runner/report.js";
 import { createRunner } from "../runner/runner.js";

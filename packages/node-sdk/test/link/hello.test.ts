@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { CortexError, type Link, MAX_CONTROL_MESSAGE_BYTES } from "@cortex-mesh/protocol";
 import { HeldState, NodeTaskFrameSchema, Outcome, TaskResponseSchema } from "@cortex-mesh/protocol/gen";
-import { MAX_HELD_IN_HELLO } from "../../src/link/task-desk.js";
+import { MAX_HELD_IN_HELLO, makeHello } from "../../src/link/hello.js";
 import type { AttemptRecord, AttemptState } from "../../src/state/node-state.js";
 import { type HubConnection, taskIdOf } from "../support/scripted-hub.js";
 import { startNode, type TestNode } from "../support/start-node.js";
@@ -56,6 +56,18 @@ describe("what a node says it holds", () => {
     expect(await openStates(node)).toEqual(["started"]);
     const third = await reconnect(node, 3);
     expect((await third.heard("hello")).held).toHaveLength(1);
+  });
+
+  it("T8: leaves out no attempt that the hub would take for lost: it is refused when it would have to", () => {
+    const nobody = { runner: { find: () => undefined }, bootId: "boot" };
+    const recordsOf = (count: number, state: AttemptState) => range(count).map((index) => recordOf(index, state));
+    const tombstones = recordsOf(10, "never_started");
+    const full = makeHello([...tombstones, ...recordsOf(MAX_HELD_IN_HELLO, "finished")], nobody);
+    const held = full.case === "hello" ? (full.value.held ?? []) : [];
+    expect(new Set(held.map(({ state }) => state))).toEqual(new Set([HeldState.FINISHED]));
+    expect(held).toHaveLength(MAX_HELD_IN_HELLO);
+    const tooMany = [...recordsOf(MAX_HELD_IN_HELLO, "finished"), recordOf(99_999, "stored")];
+    expect(() => makeHello(tooMany, nobody)).toThrow(/more than 16384 attempts/);
   });
 
   it("T8: the largest one of all fits, with the longest numbers", () => {

@@ -23,15 +23,18 @@ import { waitingClock } from "./waiting-clock.js";
 
 /** How to reach a hub. */
 export interface ConnectOptions<Extra extends DescriptionTable = Record<never, never>> {
-  /** Bearer token, or a function that is asked before each request. */
+  /**
+   * Bearer token, or a function that is asked before each request: within `timeoutMs`, and what it throws is thrown to the caller.
+   * A stream whose token ran out connects again with the next one.
+   */
   readonly token: string | (() => string | Promise<string>);
   /** Operations of the hub beside the built-in ones, as it was given them or described by `describeOperation`. */
   readonly operations?: Extra | undefined;
-  /** Sends a request. @default the `fetch` of the runtime */
+  /** Sends a request. @default the `fetch` of the runtime, with its own limits: see {@link connect} on sent bytes */
   readonly fetch?: ((request: Request) => Promise<Response>) | undefined;
   /** How long a hub that cannot be reached is borne. */
   readonly retry?: RetryOptions | undefined;
-  /** Longest silence while an answer is awaited or read, in milliseconds; event streams and sent bytes have none. @default 60,000 */
+  /** Longest silence while an answer is awaited or read, in milliseconds; event streams and sent bytes have none here. @default 60,000 */
   readonly timeoutMs?: number | undefined;
   /** @default the clock of this machine; waits keep the process alive */
   readonly clock?: Clock | undefined;
@@ -51,6 +54,8 @@ export interface ConnectOptions<Extra extends DescriptionTable = Record<never, n
  * - Bytes are read by range, and a read that was cut goes on where it was.
  *
  * Sending bytes (`writeTaskInput`) needs a runtime that streams request bodies: Node, Deno, Bun, workers, Chromium on HTTP/2.
+ * The hub answers when the task has read them all, or with `UNAVAILABLE` and `details.acceptedBytes` when it reads nothing for 90 s.
+ * Node's `fetch` gives up by itself 300 s after the last byte left: for a task that reads on, but slower, send less at once.
  *
  * @throws TypeError when `url` is no http or https URL, or has credentials, a query or a fragment.
  */

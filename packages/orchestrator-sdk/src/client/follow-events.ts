@@ -5,9 +5,10 @@
  * - F1 each event comes once, in order, without a gap: a new connection asks for what follows the last event, or, when there
  *   was none, for what follows the place where the first connection began.
  * - F2 it ends when the hub says that nothing follows, when the caller withdraws, and with the error of a refusal.
+ *   A token that ran out on a connection is no refusal where the next one is asked for: the next connection has it.
  * - F3 an event that is cut off half-way was never there.
  */
-import { CortexError } from "@cortex-mesh/protocol/portable";
+import { CortexError, isCortexError } from "@cortex-mesh/protocol/portable";
 import { fieldInHeader, type OperationDescription } from "../operations/description.js";
 import { LAST_EVENT_HEADER } from "../operations/wire.js";
 import { parseAnswer } from "./answer.js";
@@ -15,7 +16,7 @@ import { checked } from "./call-json.js";
 import type { Call, ClientContext } from "./context.js";
 import { readEventStream, type StreamItem } from "./event-stream.js";
 import { type ClientRequest, toClientRequest } from "./request.js";
-import { createRetryPolicy } from "./retry.js";
+import { createRetryPolicy, isTransient } from "./retry.js";
 
 /** A connection that lasted this long did its work, even when nothing happened on it. */
 const HEALTHY_AFTER_MS = 1_000;
@@ -59,12 +60,18 @@ export async function* followEvents(
     } catch (error) {
       if (isLeft()) return;
       if (connectedAtMs !== undefined && clock.monotonicMs() - connectedAtMs >= HEALTHY_AFTER_MS) retry.reset();
-      await retry.wait(error, budgetMs).catch((failure: unknown) => {
+      const canPass = isTransient(error) || (connectedAtMs !== undefined && isTokenOver(context, error));
+      await retry.wait(error, budgetMs, canPass).catch((failure: unknown) => {
         if (!isLeft()) throw failure;
       });
       if (isLeft()) return;
     }
   }
+}
+
+/** Whether the hub sent a reader away whose next request has another token. */
+function isTokenOver({ transport }: ClientContext, error: unknown): boolean {
+  return transport.isTokenAsked && isCortexError(error) && error.code === "UNAUTHENTICATED";
 }
 
 /** One connection, closed when it is left. */

@@ -56,9 +56,10 @@ export interface RetryPolicy {
   /**
    * Waits before the next try.
    *
-   * @throws what failed, when it is not transient or the budget is used up; CortexError `CANCELLED` when `signal` aborts.
+   * @param canPass whether the same request may succeed soon. @default what {@link isTransient} says
+   * @throws what failed, when it cannot pass or the budget is used up; CortexError `CANCELLED` when `signal` aborts.
    */
-  wait(error: unknown, budgetMs: number): Promise<void>;
+  wait(error: unknown, budgetMs: number, canPass?: boolean): Promise<void>;
   /** Something went well: the next failure is a first one. */
   reset(): void;
 }
@@ -73,8 +74,8 @@ export function createRetryPolicy(options: {
   let failures = 0;
   let sinceMs = 0;
   return {
-    async wait(error, budgetMs) {
-      if (!isTransient(error)) throw error;
+    async wait(error, budgetMs, canPass = isTransient(error)) {
+      if (!canPass) throw error;
       const nowMs = clock.monotonicMs();
       if (failures === 0) sinceMs = nowMs;
       failures += 1;

@@ -1,7 +1,8 @@
 /**
  * One exchange with the hub: sends a request, gives the answer of a success, and throws a CortexError for all else.
  *
- * A caller that withdraws ends the exchange and gets `CANCELLED`; silence longer than the limit ends it with `TIMED_OUT`.
+ * A caller that withdraws ends the exchange and gets `CANCELLED`; silence longer than the limit ends it with `TIMED_OUT`. Both
+ * hold also while the token is fetched; what the function that gives it throws reaches the caller as it is.
  */
 import { type Clock, CortexError, isCortexError, type Timer } from "@cortex-mesh/protocol/portable";
 import { toProblemError } from "./problem.js";
@@ -34,6 +35,8 @@ export interface SendOptions {
 /** The way to one hub. */
 export interface Transport {
   readonly timeoutMs: number;
+  /** Whether each request asks for its token, so that one that ran out is followed by another. */
+  readonly isTokenAsked: boolean;
   /** Sends, and resolves when the headers are there. @throws CortexError */
   send(request: ClientRequest, options: SendOptions): Promise<Response>;
   /** Awaits what the network owes; what fails there becomes a CortexError. */
@@ -52,36 +55,28 @@ export function createTransport(options: TransportOptions): Transport {
   const { base, token, fetch, clock, timeoutMs } = options;
   const host = new URL(base).host;
 
-  async function read<T>(reading: Promise<T>, { signal, timeoutMs: limitMs }: ReadOptions): Promise<T> {
-    // Whoever gives up waiting leaves the promise behind; its failure is told already.
-    reading.catch(() => undefined);
-    let timer: Timer | undefined;
-    let abort = (): void => undefined;
-    const bound = new Promise<never>((_resolve, reject) => {
-      abort = () => reject(withdrawn(signal as AbortSignal));
-      signal?.addEventListener("abort", abort, { once: true });
-      if (signal?.aborted === true) abort();
-      if (limitMs === undefined) return;
-      const late = (): void =>
-        reject(new CortexError("TIMED_OUT", `the hub at ${host} said nothing for ${limitMs} ms`));
-      timer = clock.setTimer(late, limitMs);
-    });
+  async function askToken(signal: AbortSignal | undefined): Promise<string> {
+    if (typeof token === "string") return token;
+    // In a promise from its first line on: what is thrown at once and what is thrown later are the same.
+    const asking = Promise.resolve().then(token);
+    return bounded(clock, asking, { signal, timeoutMs, lateText: "the token was not there after" });
+  }
+
+  async function read<T>(reading: Promise<T>, options: ReadOptions): Promise<T> {
     try {
-      return await Promise.race([reading, bound]);
+      return await bounded(clock, reading, { ...options, lateText: `the hub at ${host} said nothing for` });
     } catch (error) {
       throw isCortexError(error) ? error : unreachable(host, error);
-    } finally {
-      timer?.cancel();
-      signal?.removeEventListener("abort", abort);
     }
   }
 
   return {
     timeoutMs,
+    isTokenAsked: typeof token === "function",
     read,
     async send(request, { signal, headers = {}, accept = [] }) {
       if (signal?.aborted === true) throw withdrawn(signal);
-      const bearer = typeof token === "string" ? token : await token();
+      const bearer = await askToken(signal);
       const exchange = new AbortController();
       const body = toRequestBody(request.body);
       const init = {
@@ -91,7 +86,7 @@ export function createTransport(options: TransportOptions): Transport {
         ...(body === undefined ? {} : { body: body.content, duplex: "half" }),
       };
       try {
-        // Bytes take as long as the task that reads them.
+        // Bytes take as long as the task that reads them; the hub ends a wait in which nothing moves.
         const limitMs = typeof request.body === "object" ? undefined : timeoutMs;
         const sent = fetch(new Request(`${base}${request.path}`, init as RequestInit));
         const response = await read(sent, { signal, timeoutMs: limitMs });
@@ -104,6 +99,31 @@ export function createTransport(options: TransportOptions): Transport {
       }
     },
   };
+}
+
+/** Awaits no longer than the caller and the limit say. @throws CortexError `CANCELLED`, `TIMED_OUT`; what `work` rejects with */
+async function bounded<T>(
+  clock: Clock,
+  work: Promise<T>,
+  { signal, timeoutMs, lateText }: ReadOptions & { readonly lateText: string },
+): Promise<T> {
+  // Whoever gives up waiting leaves the promise behind; its failure is told already.
+  work.catch(() => undefined);
+  let timer: Timer | undefined;
+  let abort = (): void => undefined;
+  const bound = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(withdrawn(signal as AbortSignal));
+    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted === true) abort();
+    if (timeoutMs === undefined) return;
+    timer = clock.setTimer(() => reject(new CortexError("TIMED_OUT", `${lateText} ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, bound]);
+  } finally {
+    timer?.cancel();
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
 function unreachable(host: string, cause: unknown): CortexError {

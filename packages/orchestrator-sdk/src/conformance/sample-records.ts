@@ -109,6 +109,7 @@ export function task(n: number, changes: Partial<TaskRecord> = {}): TaskRecord {
     idempotencyKey: undefined,
     requestSha256: "cd".repeat(32),
     createdAtMs: AT_MS + n,
+    queuedAtMs: AT_MS + n,
     state: "queued",
     disconnected: false,
     cancelling: false,

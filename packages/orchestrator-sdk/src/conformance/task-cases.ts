@@ -131,12 +131,23 @@ export const taskCases: readonly StoreCase[] = [
     name: "event/output: the output record keeps its last number, and an unknown task has none",
     run: async (store) => {
       await insertTask(store, task(1));
+      assertSame(await store.events.output(systemScope, taskId(1)), {
+        taskId: taskId(1),
+        lastSeq: 0,
+        stdoutBytes: 0,
+        stderrBytes: 0,
+        attempt: 0,
+        originSeq: 0,
+        hasGap: false,
+        complete: false,
+      });
       const output = {
         taskId: taskId(1),
         stdoutBytes: 10,
         stderrBytes: 2 ** 40,
         attempt: 2,
         originSeq: 5,
+        hasGap: true,
         complete: true,
       };
       await store.transaction(async (tx) => {

@@ -86,8 +86,7 @@ async function respond(
         leave.abort();
         return new Response(null, { headers: EVENT_STREAM_HEADERS });
       }
-      const onLeft = endpoint.onReader?.();
-      if (onLeft !== undefined) leave.signal.addEventListener("abort", onLeft, { once: true });
+      countReader(leave.signal, endpoint.onReader);
       const toDocument = (error: unknown) => {
         reportFault(context, error);
         return toProblem(error, { requestId });
@@ -102,6 +101,13 @@ async function respond(
       return new Response(body, { headers: EVENT_STREAM_HEADERS });
     }
   }
+}
+
+/** A client that left while its stream was made is none: its signal tells nobody any more. */
+function countReader(left: AbortSignal, onReader: EndpointServices["onReader"]): void {
+  if (left.aborted) return;
+  const onLeft = onReader?.();
+  if (onLeft !== undefined) left.addEventListener("abort", onLeft, { once: true });
 }
 
 /** Aborts when one of the signals does; lets go of them when it aborted by itself. */

@@ -4,7 +4,7 @@
  * Invariants:
  * - E1 nothing is read ahead of the client: a batch is taken only when the one before was handed over, so a slow client
  *   costs one batch of memory.
- * - E2 a client that leaves aborts what it followed.
+ * - E2 a client that leaves aborts what it followed, and ends it also where it stands between two batches and hears no abort.
  * - E3 a failure after the headers is told as an event `problem`, and then the stream ends.
  * - E4 the comment `end` is sent exactly when nothing will follow, also for a reader that comes back.
  */
@@ -47,8 +47,8 @@ export function createSseBody(stream: EventStream<SentEvent>, options: SseOption
   const arrivals = createArrivals(stream.batches[Symbol.asyncIterator](), clock);
   let isOpened = false;
   let isLeft = false;
-  // Whatever is followed, the wait for it ends at once.
-  leave.signal.addEventListener("abort", () => arrivals.release(), { once: true });
+  if (leave.signal.aborted) arrivals.release();
+  else leave.signal.addEventListener("abort", () => arrivals.release(), { once: true });
 
   async function nextStep(): Promise<Step> {
     try {
@@ -82,7 +82,6 @@ export function createSseBody(stream: EventStream<SentEvent>, options: SseOption
       cancel() {
         isLeft = true;
         leave.abort();
-        arrivals.release();
       },
     },
     // Nothing before the client asks for it (E1).
@@ -114,7 +113,7 @@ type Outcome<T> = () => Arrival<T>;
 interface Arrivals<T> {
   /** The next batch, or `silence` when none came for a while; that batch is still on its way then. */
   next(): Promise<Arrival<T>>;
-  /** Ends a wait. */
+  /** Ends a wait at once, and the source of the batches when the read under way is over. */
   release(): void;
 }
 
@@ -141,6 +140,10 @@ function createArrivals<T>(iterator: AsyncIterator<readonly T[], unknown>, clock
     );
   }
 
+  async function end(): Promise<void> {
+    await iterator.return?.();
+  }
+
   return {
     async next() {
       if (kept === undefined && !isReading) read();
@@ -160,6 +163,8 @@ function createArrivals<T>(iterator: AsyncIterator<readonly T[], unknown>, clock
     },
     release() {
       settle?.(() => "silence");
+      // Nobody is left to hear of a source that cannot end.
+      end().catch(() => undefined);
     },
   };
 }

@@ -30,12 +30,12 @@ import { createHubConnection, type HubConnection } from "./hub-connection.js";
 import { attachLogs } from "./log-stream.js";
 import { createOutgoing } from "./outgoing.js";
 import { disconnectTasks, recordPresence } from "./presence.js";
-import { createConnectionRules, type NodeCredentials, recordRegistration } from "./register.js";
+import { type ConnectionKey, createConnectionRules, type NodeCredentials, recordRegistration } from "./register.js";
 import { attachHealth, type SilenceWatch, watchSilence } from "./report-health.js";
 import { createTaskStreamHandler } from "./task-stream.js";
 import { createTokenRefresh, type TokenRefresh } from "./token-refresh.js";
 
-export type { NodeCredentials } from "./register.js";
+export type { ConnectionKey, NodeCredentials } from "./register.js";
 
 /** Time between the returns of two nodes to a hub that stops, and the longest a node is told to wait. */
 const RETURN_SPREAD_MS = 2;
@@ -45,12 +45,17 @@ const MAX_RETURN_MS = 30_000;
 export interface NodeGateway {
   /** @throws CortexError `VERSION_UNSUPPORTED`, `NODE_REVOKED`, `SUPERSEDED`, `BAD_REQUEST`, `UNAVAILABLE` */
   register(credentials: NodeCredentials, request: RegistrationRequest): Promise<RegistrationResponse>;
-  /** Takes a control stream; its first frame is the hello. What does not fit closes the link with the reason. */
-  openTasks(credentials: Pick<NodeCredentials, "nodeId" | "epoch">, link: Link): void;
-  /** Takes a health stream. */
-  openHealth(credentials: Pick<NodeCredentials, "nodeId" | "epoch">, link: Link): void;
-  /** Takes a log stream. */
-  openLogs(credentials: Pick<NodeCredentials, "nodeId" | "epoch">, link: Link): void;
+  /**
+   * Takes a control stream; its first frame is the hello. Of this and of the others: a stream that does not fit is closed
+   * with the reason, and the answer is whether it was taken.
+   */
+  openTasks(key: ConnectionKey, link: Link): boolean;
+  /** Takes the health stream; there is one. */
+  openHealth(key: ConnectionKey, link: Link): boolean;
+  /** Takes a log stream; there are a few. */
+  openLogs(key: ConnectionKey, link: Link): boolean;
+  /** Hears of each connection that is over, once. Must not throw. */
+  onEnded(listener: (key: ConnectionKey, reason: CortexError) => void): void;
   /** Closes every connection with a goodbye that spreads the nodes' return. */
   close(): Promise<void>;
 }
@@ -122,17 +127,18 @@ export function createGateway(options: GatewayOptions): NodeGateway {
       registry.add(connection, createTokenRefresh(connection, { ...options, expiresAtMs: credentials.expiresAtMs }));
       return rules.answer({ protocolVersion, epoch: credentials.epoch });
     },
-    openTasks: (credentials, link) =>
-      registry.attach(credentials, link, ({ connection, refresh }) => {
+    openTasks: (key, link) =>
+      registry.attach(key, link, ({ connection, refresh }) => {
         const outgoing = createOutgoing(connection, { ...options, policySha256: rules.policySha256 });
         connection.attachTasks(link, createTaskStreamHandler(connection, { ...options, outgoing, refresh, onReady }));
       }),
-    openHealth: (credentials, link) =>
-      registry.attach(credentials, link, ({ connection, silence }) =>
+    openHealth: (key, link) =>
+      registry.attach(key, link, ({ connection, silence }) =>
         attachHealth(connection, link, { silence, onRoundTrip: options.watcher?.roundTrip }),
       ),
-    openLogs: (credentials, link) =>
-      registry.attach(credentials, link, ({ connection }) => attachLogs(connection, link, options.output)),
+    openLogs: (key, link) =>
+      registry.attach(key, link, ({ connection }) => attachLogs(connection, link, options.output)),
+    onEnded: (listener) => registry.onEnded(listener),
     close: () => registry.close(),
   };
 }
@@ -149,12 +155,9 @@ interface Registry {
   assertOpen(): void;
   /** @throws CortexError `SUPERSEDED` when the node has a newer connection, `UNAVAILABLE` when the hub is stopping */
   add(connection: HubConnection, refresh: TokenRefresh): void;
-  /** A stream that cannot be attached is closed with the reason; a stream's fault never reaches the others. */
-  attach(
-    credentials: Pick<NodeCredentials, "nodeId" | "epoch">,
-    link: Link,
-    how: (registered: Registered) => void,
-  ): void;
+  /** Whether it was attached. A stream that cannot be is closed with the reason; its fault never reaches the others. */
+  attach(key: ConnectionKey, link: Link, how: (registered: Registered) => void): boolean;
+  onEnded: NodeGateway["onEnded"];
   close(): Promise<void>;
 }
 
@@ -162,18 +165,20 @@ function createRegistry(options: GatewayOptions): Registry {
   const { connections, clock } = options;
   const registered = new Map<NodeId, Registered>();
   const ending = new Set<Promise<void>>();
+  const listeners: Parameters<NodeGateway["onEnded"]>[0][] = [];
   let isClosed = false;
 
   const assertOpen = (): void => {
     if (isClosed) throw new CortexError("UNAVAILABLE", "the hub is stopping");
   };
-  const find = ({ nodeId, epoch }: Pick<NodeCredentials, "nodeId" | "epoch">): Registered => {
+  const find = ({ nodeId, epoch }: ConnectionKey): Registered => {
     const entry = registered.get(nodeId);
     if (entry?.connection.epoch === epoch) return entry;
     throw new CortexError("SUPERSEDED", "the connection is not registered, or a newer one took its place");
   };
   const onEnd = async (connection: HubConnection, reason: CortexError): Promise<void> => {
     if (registered.get(connection.nodeId)?.connection === connection) registered.delete(connection.nodeId);
+    for (const listener of listeners) listener(connection, reason);
     if (!connections.remove(connection)) return;
     options.watcher?.offline(connection, reason);
     await disconnectTasks(options, connection);
@@ -193,15 +198,14 @@ function createRegistry(options: GatewayOptions): Registry {
         ending.add(work);
       });
     },
-    attach(credentials, link, how) {
+    onEnded: (listener) => void listeners.push(listener),
+    attach(key, link, how) {
       try {
-        how(find(credentials));
+        how(find(key));
+        return true;
       } catch (error) {
-        link.close(
-          isCortexError(error)
-            ? error
-            : new CortexError("INTERNAL", "the stream could not be opened", { cause: error }),
-        );
+        link.close(isCortexError(error) ? error : unopened(error));
+        return false;
       }
     },
     async close() {
@@ -217,4 +221,8 @@ function createRegistry(options: GatewayOptions): Registry {
       while (ending.size > 0) await Promise.all(ending);
     },
   };
+}
+
+function unopened(cause: unknown): CortexError {
+  return new CortexError("INTERNAL", "the stream could not be opened", { cause });
 }

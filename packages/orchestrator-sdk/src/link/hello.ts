@@ -101,7 +101,7 @@ function restoreInput(
   const attempts = new Map<string, number>(leased.map(({ taskId, attempt }) => [taskId, attempt]));
   for (const { taskId, attempt, inputOffset } of hello.held) {
     const isOwn = attempts.get(taskId) === attempt;
-    if (isOwn && inputOffset > 0n) input.restore({ taskId: taskId as TaskId, attempt, nodeId }, readCount(inputOffset));
+    if (isOwn) input.restore({ taskId: taskId as TaskId, attempt, nodeId }, readCount(inputOffset));
   }
 }
 

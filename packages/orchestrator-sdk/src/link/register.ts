@@ -19,24 +19,29 @@ import {
 import { systemScope } from "../access/scope.js";
 import type { NodeRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
+import { readRegistrationFacts } from "./registration-facts.js";
 import { HEARTBEAT_INTERVAL_MS, LEASE_MS } from "./report-health.js";
-import { readCapabilities } from "./wire.js";
 
 /** A node's finished attempts may be forgotten after this time. */
 export const FORGET_AFTER_MS = 24 * 60 * 60_000;
-/** Tasks at once that a node may ask for. */
-const MAX_TASKS_A_NODE = 4096;
 const SESSION_NONCE_BYTES = 16;
 
-/** What the token of a call proved. */
-export interface NodeCredentials {
+/** Names one connection of a node. */
+export interface ConnectionKey {
   readonly nodeId: NodeId;
   readonly epoch: number;
+}
+
+/** What the token of a call proved. */
+export interface NodeCredentials extends ConnectionKey {
   /** When the token is over, on the hub's wall clock. */
   readonly expiresAtMs: number;
 }
 
-/** Writes what a node says of itself; the epoch of the token has to be the newest one. */
+/**
+ * Writes what a node says of itself; the epoch of the token has to be the newest one, and registers once. A node whose
+ * answer got lost proves its key again; whoever only has the token cannot.
+ */
 export async function recordRegistration(
   { store, clock }: { readonly store: HubStore; readonly clock: Clock },
   credentials: NodeCredentials,
@@ -46,6 +51,7 @@ export async function recordRegistration(
   if (request.sessionNonce.byteLength !== SESSION_NONCE_BYTES) {
     throw new CortexError("BAD_REQUEST", `the session nonce has ${SESSION_NONCE_BYTES} bytes`);
   }
+  const { labels: reported, ...facts } = readRegistrationFacts(request);
   const nowMs = clock.nowMs();
   return store.transaction(async (tx) => {
     const node = await tx.nodes.get(systemScope, credentials.nodeId);
@@ -54,15 +60,17 @@ export async function recordRegistration(
     if (node.revokedAtMs !== undefined) throw new CortexError("NODE_REVOKED", "the node was revoked by its owner");
     if (node.epoch !== credentials.epoch)
       throw new CortexError("SUPERSEDED", "a newer connection of the node took over");
+    if (node.sessionNonce !== undefined)
+      throw new CortexError("SUPERSEDED", "the token has registered a connection already; prove the node's key anew");
+    const inviteLabels = node.inviteLabels ?? node.labels;
     const updated: NodeRecord = {
       ...node,
       revision: node.revision + 1,
-      bootId: request.bootId,
+      ...facts,
       sessionNonce: Buffer.from(request.sessionNonce).toString("hex"),
-      version: request.version,
-      capabilities: readCapabilities(request.capabilities),
-      labels: { ...node.labels, ...request.labels },
-      maxTasks: Math.min(Math.max(request.maxTasks, 1), MAX_TASKS_A_NODE),
+      inviteLabels,
+      // What the owner said stands; what the node says is what it says now.
+      labels: { ...reported, ...inviteLabels },
       isDraining: false,
       connectedAtMs: nowMs,
       lastSeenAtMs: nowMs,

@@ -11,7 +11,15 @@ import { type Clock, CortexError, toCortexError } from "@cortex-mesh/protocol";
 import { IssueTokenRequestSchema, type TokenProofFrame } from "@cortex-mesh/protocol/gen";
 import { TOKEN_TTL_MS, type Tokens } from "../nodes/tokens.js";
 import type { HubConnection } from "./hub-connection.js";
-import { type Challenges, judgeProof, nextTokenStep, refreshRatio, type TokenLife } from "./token-life.js";
+import {
+  type Challenges,
+  judgeProof,
+  NO_CHALLENGES,
+  nextTokenStep,
+  refreshRatio,
+  supersede,
+  type TokenLife,
+} from "./token-life.js";
 
 /** What a refresh works with. */
 export interface TokenRefreshOptions {
@@ -35,25 +43,22 @@ export interface TokenRefresh {
 export function createTokenRefresh(connection: HubConnection, options: TokenRefreshOptions): TokenRefresh {
   const { tokens, clock, onError } = options;
   const { nodeId, epoch } = connection;
-  let life: TokenLife = {
-    // A wall clock that was set back since makes no token live longer.
-    expiresAtMs: clock.monotonicMs() + Math.min(TOKEN_TTL_MS, options.expiresAtMs - clock.nowMs()),
-    ratio: refreshRatio(nodeId, epoch),
-    challengedAtMs: undefined,
-  };
-  let challenges: Challenges = { open: undefined, lapsed: undefined };
+  const lifeOf = (leftMs: number): TokenLife => startOf({ leftMs, clock, ratio: refreshRatio(nodeId, epoch) });
+  let life = lifeOf(Math.min(TOKEN_TTL_MS, options.expiresAtMs - clock.nowMs()));
+  let challenges: Challenges = NO_CHALLENGES;
   let cancelTimer = (): void => {};
 
   const challenge = (): void => {
     const nonce = tokens.challenge(nodeId);
-    challenges = { open: nonce, lapsed: challenges.open };
-    life = { ...life, challengedAtMs: clock.monotonicMs() };
+    challenges = supersede(challenges, nonce);
+    const nowMs = clock.monotonicMs();
+    life = { ...life, askedAtMs: life.askedAtMs ?? nowMs, challengedAtMs: nowMs };
     connection.send({ case: "tokenChallenge", value: { nonce } });
   };
   const schedule = (): void => {
     cancelTimer();
     if (connection.isClosed) return;
-    const step = nextTokenStep(life, clock.monotonicMs());
+    const step = nextTokenStep(life, clock);
     if (step.kind === "close") return connection.close(unauthenticated("the token was not refreshed in time"));
     if (step.kind === "challenge") challenge();
     // After a challenge the next look says for how long.
@@ -63,8 +68,9 @@ export function createTokenRefresh(connection: HubConnection, options: TokenRefr
   const refresh = async ({ nonce, signature }: TokenProofFrame): Promise<void> => {
     const request = create(IssueTokenRequestSchema, { nodeId, nonce, signature, epoch: BigInt(epoch) });
     const { token, expiresInMs } = await tokens.issue(request);
-    life = { ...life, expiresAtMs: clock.monotonicMs() + expiresInMs, challengedAtMs: undefined };
-    challenges = { open: undefined, lapsed: undefined };
+    life = lifeOf(expiresInMs);
+    // One that was sent while this one was checked: its answer is on its way and changes nothing.
+    challenges = supersede(challenges, undefined);
     connection.send({ case: "tokenIssued", value: { token, expiresInMs } });
     schedule();
   };
@@ -89,6 +95,13 @@ export function createTokenRefresh(connection: HubConnection, options: TokenRefr
       }
     },
   };
+}
+
+/** A token that nobody was asked about yet. */
+function startOf({ leftMs, clock, ratio }: { leftMs: number; clock: Clock; ratio: number }): TokenLife {
+  const expiresAtMs = clock.monotonicMs() + leftMs;
+  const expiresAtWallMs = clock.nowMs() + leftMs;
+  return { expiresAtMs, expiresAtWallMs, ratio, askedAtMs: undefined, challengedAtMs: undefined };
 }
 
 function unauthenticated(message: string): CortexError {

@@ -2,7 +2,7 @@
 import type { Link } from "@cortex-mesh/protocol";
 
 /** Bytes of answers that may wait for a node while it is still read. */
-const MAX_UNTAKEN_BYTES = 256 * 1024;
+export const MAX_UNTAKEN_BYTES = 256 * 1024;
 
 /** What to wait for before the node is read on; undefined when it may be read at once. */
 export function untilTaken(link: Pick<Link, "bufferedBytes" | "drained">): Promise<void> | undefined {

@@ -58,6 +58,8 @@ export interface HubMetrics {
   dispatchRepeated(): void;
   /** A node's report was not applied. */
   reportRefused(): void;
+  /** From now on no attempt is declared lost, since most nodes vanished at once or the hub has just started; without a reason, they may be again. */
+  attemptsFrozen(reason: "vanished" | "restarted" | undefined): void;
   /** Bytes of task output became durable. */
   outputWritten(stream: "stdout" | "stderr", sizeBytes: number): void;
   /** The store made transactions durable. */
@@ -93,6 +95,7 @@ export const SILENT_METRICS: HubMetrics = {
   taskForgotten: ignore,
   dispatchRepeated: ignore,
   reportRefused: ignore,
+  attemptsFrozen: ignore,
   outputWritten: ignore,
   storeCommitted: ignore,
   inviteMade: ignore,

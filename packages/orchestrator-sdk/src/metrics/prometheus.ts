@@ -3,6 +3,7 @@
  *
  * Each hub has a registry of its own: several in one process do not add up, and a host's own figures stay apart.
  */
+import { STATUS_CODES } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { CORTEX_VERSION } from "@cortex-mesh/protocol";
 import type { HubMetrics } from "./hub-metrics.js";
@@ -66,7 +67,7 @@ function createHttpMetrics(registry: Registry): Pick<HubMetrics, "requestAnswere
   const registers = [registry];
   const requests = new Counter({
     name: "cortex_http_requests_total",
-    help: "Answered HTTP requests, by operation and class of the status.",
+    help: "Answered HTTP requests, by operation and status.",
     labelNames: ["operation", "status"],
     registers,
   });
@@ -86,7 +87,7 @@ function createHttpMetrics(registry: Registry): Pick<HubMetrics, "requestAnswere
   for (const kind of ["sse", "websocket"]) readers.set({ kind }, 0);
   return {
     requestAnswered({ operation, status, durationMs }) {
-      requests.inc({ operation, status: `${Math.floor(status / 100)}xx` });
+      requests.inc({ operation, status: statusLabel(status) });
       seconds.observe({ operation }, toSeconds(durationMs));
     },
     readerOpened(kind) {
@@ -98,4 +99,12 @@ function createHttpMetrics(registry: Registry): Pick<HubMetrics, "requestAnswere
       };
     },
   };
+}
+
+/** The client went away before its answer; no standard names it. */
+const CLIENT_CLOSED = 499;
+
+/** Each status that has a name, so that a fault (500) is told from a plain answer (503): a closed set, whatever a host's operation says. */
+function statusLabel(status: number): string {
+  return status in STATUS_CODES || status === CLIENT_CLOSED ? String(status) : "other";
 }

@@ -7,6 +7,8 @@ import { toSeconds } from "./seconds.js";
 /** States that a task leaves again by itself or by its owner's word. */
 const OPEN_STATES = ["queued", "leased", "running", "indeterminate"] as const satisfies readonly TaskState[];
 
+const FREEZE_REASONS = ["vanished", "restarted"] as const;
+
 const QUEUE_BUCKETS_SECONDS = [0.005, 0.025, 0.1, 0.5, 2, 10, 60, 300, 1800, 7200];
 const RUN_BUCKETS_SECONDS = [0.01, 0.05, 0.25, 1, 5, 30, 120, 600, 3600, 14_400];
 
@@ -15,7 +17,13 @@ export function createTaskMetrics(
   registry: Registry,
 ): Pick<
   HubMetrics,
-  "taskFound" | "taskChanged" | "taskForgotten" | "dispatchRepeated" | "reportRefused" | "outputWritten"
+  | "taskFound"
+  | "taskChanged"
+  | "taskForgotten"
+  | "dispatchRepeated"
+  | "reportRefused"
+  | "attemptsFrozen"
+  | "outputWritten"
 > {
   const registers = [registry];
   const settlements = createSettlements(registry);
@@ -52,9 +60,25 @@ export function createTaskMetrics(
     },
     taskForgotten: ({ taskId }) => open.put(taskId, undefined),
     dispatchRepeated: () => repeats.inc(),
+    attemptsFrozen: createFreeze(registry),
     reportRefused: () => refused.inc(),
     outputWritten: (stream, sizeBytes) => output.inc({ stream }, sizeBytes),
   };
+}
+
+/** Tells whether attempts are kept from being lost, and why. */
+function createFreeze(registry: Registry): HubMetrics["attemptsFrozen"] {
+  const frozen = new Gauge({
+    name: "cortex_attempts_frozen",
+    help: "1 while no attempt is declared lost, by the reason.",
+    labelNames: ["reason"],
+    registers: [registry],
+  });
+  const freeze: HubMetrics["attemptsFrozen"] = (reason) => {
+    for (const each of FREEZE_REASONS) frozen.set({ reason: each }, each === reason ? 1 : 0);
+  };
+  freeze(undefined);
+  return freeze;
 }
 
 /** Counts the tasks that are open; which they are is kept, so that a task that is told of twice is one. */

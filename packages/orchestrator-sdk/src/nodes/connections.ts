@@ -11,7 +11,7 @@ export interface NodeConnections {
   get(nodeId: NodeId): NodeConnection | undefined;
   /** The connection when it takes tasks: its hello is handled and it is not draining. */
   ready(nodeId: NodeId): NodeConnection | undefined;
-  /** Takes a new connection; an older one of the node is closed as superseded. A connection older than the present one is refused. */
+  /** Takes a new connection; an older one of the node is closed as superseded. One that is no newer than the present one is refused. */
   add(connection: NodeConnection): void;
   /** Forgets a connection, unless a newer one took its place. Whether it was the current one. */
   remove(connection: NodeConnection): boolean;
@@ -30,16 +30,14 @@ export function createNodeConnections(): NodeConnections {
     },
     add(connection) {
       const present = byNode.get(connection.nodeId);
-      if (present !== undefined && present.epoch > connection.epoch) {
+      if (present !== undefined && present.epoch >= connection.epoch) {
         throw new CortexError(
           "SUPERSEDED",
-          `node ${connection.nodeId} has a newer connection (epoch ${present.epoch})`,
+          `node ${connection.nodeId} has a connection with epoch ${present.epoch} already`,
         );
       }
       byNode.set(connection.nodeId, connection);
-      if (present !== undefined && present !== connection) {
-        present.close(new CortexError("SUPERSEDED", `a newer connection of node ${connection.nodeId} took over`));
-      }
+      present?.close(new CortexError("SUPERSEDED", `a newer connection of node ${connection.nodeId} took over`));
     },
     remove(connection) {
       if (byNode.get(connection.nodeId) !== connection) return false;

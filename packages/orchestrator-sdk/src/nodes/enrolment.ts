@@ -204,6 +204,7 @@ function newNode({ nodeId, invite, request, key, nowMs }: NewNode): NodeRecord {
     ownerId: invite.ownerId,
     name: invite.name ?? ownName(request.nodeName, nodeId),
     labels: invite.labels,
+    inviteLabels: invite.labels,
     publicKey: hexOf(key.publicKey),
     createdAtMs: nowMs,
     revokedAtMs: undefined,

@@ -3,8 +3,8 @@
  *
  * A nonce is its time of expiry, 16 random bytes, and an HMAC over both and over what it is bound to, under a key that
  * lives as long as this object. So a flood of requests fills nothing, and a nonce of another process or an earlier start
- * is worth nothing (the node asks for a new one). `spend` remembers what was used, up to {@link MAX_SPENT_NONCES}; only
- * answers with a valid signature get that far.
+ * is worth nothing (the node asks for a new one). `spend` remembers what was used, up to {@link MAX_SPENT_NONCES}, and of
+ * one spender up to {@link MAX_SPENT_BY_ONE}: a key that floods shuts itself out and nobody else.
  */
 import { createHmac } from "node:crypto";
 import { type Clock, CortexError, isEqualSecret } from "@cortex-mesh/protocol";
@@ -12,6 +12,8 @@ import type { RandomSource } from "./random.js";
 
 /** Used nonces that are remembered until they expire: ten thousands of nodes that come back within a minute. */
 export const MAX_SPENT_NONCES = 65_536;
+/** Used nonces of one spender: a node that comes back needs one. */
+export const MAX_SPENT_BY_ONE = 64;
 /** How long a node has to answer. */
 export const NONCE_TTL_MS = 60_000;
 
@@ -29,9 +31,9 @@ export interface NonceMint {
   /**
    * Uses it up. False when it was used before.
    *
-   * @throws CortexError `UNAVAILABLE` when too many are remembered.
+   * @throws CortexError `UNAVAILABLE` when too many are remembered, of this spender or of all.
    */
-  spend(nonce: Uint8Array): boolean;
+  spend(nonce: Uint8Array, spender: string): boolean;
 }
 
 /** Makes a mint with a key of its own. */
@@ -43,8 +45,7 @@ export function createNonceMint({
   readonly random: RandomSource;
 }): NonceMint {
   const key = random(MAC_BYTES);
-  /** Expiry by nonce, in the order in which they were spent. */
-  const spent = new Map<string, number>();
+  const spent = createSpentNonces(() => clock.monotonicMs());
 
   const macOf = (head: Uint8Array, bindings: readonly (string | Uint8Array)[]): Uint8Array => {
     const mac = createHmac("sha256", key).update(head);
@@ -69,17 +70,41 @@ export function createNonceMint({
         isEqualSecret(nonce.subarray(head.byteLength), macOf(head, bindings)) && expiryOf(nonce) > clock.monotonicMs()
       );
     },
-    spend(nonce) {
-      const name = Buffer.from(nonce).toString("base64");
-      if (spent.has(name)) return false;
-      if (spent.size >= MAX_SPENT_NONCES) forgetExpired(spent, clock.monotonicMs());
-      if (spent.size >= MAX_SPENT_NONCES) throw new CortexError("UNAVAILABLE", "too many nodes connect at once");
-      spent.set(name, expiryOf(nonce));
-      return true;
-    },
+    spend: (nonce, spender) => spent.add({ nonce, spender, expiresAtMs: expiryOf(nonce) }),
   };
 }
 
-function forgetExpired(spent: Map<string, number>, nowMs: number): void {
-  for (const [name, expiresAtMs] of spent) if (expiresAtMs <= nowMs) spent.delete(name);
+/** A nonce that was used. */
+interface SpentNonce {
+  readonly nonce: Uint8Array;
+  readonly spender: string;
+  readonly expiresAtMs: number;
+}
+
+/** What was used and has not expired, by spender. */
+function createSpentNonces(monotonicMs: () => number): { add(spent: SpentNonce): boolean } {
+  const bySpender = new Map<string, Map<string, number>>();
+  let size = 0;
+  const forgetExpired = (spender: string, own: Map<string, number>): void => {
+    const nowMs = monotonicMs();
+    for (const [name, expiresAtMs] of own) if (expiresAtMs <= nowMs && own.delete(name)) size -= 1;
+    if (own.size === 0) bySpender.delete(spender);
+  };
+  return {
+    add({ nonce, spender, expiresAtMs }) {
+      const name = Buffer.from(nonce).toString("base64");
+      const known = bySpender.get(spender);
+      if (known?.has(name)) return false;
+      if (known !== undefined && known.size >= MAX_SPENT_BY_ONE) forgetExpired(spender, known);
+      if ((bySpender.get(spender)?.size ?? 0) >= MAX_SPENT_BY_ONE) {
+        throw new CortexError("UNAVAILABLE", "the node connects too often; wait a minute");
+      }
+      if (size >= MAX_SPENT_NONCES) for (const entry of bySpender) forgetExpired(...entry);
+      if (size >= MAX_SPENT_NONCES) throw new CortexError("UNAVAILABLE", "too many nodes connect at once");
+      const own = bySpender.get(spender) ?? new Map<string, number>();
+      bySpender.set(spender, own.set(name, expiresAtMs));
+      size += 1;
+      return true;
+    },
+  };
 }

@@ -2,10 +2,12 @@
  * Tokens: what a node shows on each call, for ten minutes, after it proved its key.
  *
  * Invariants:
- * - K1 A nonce is answered once, by the key of the node it was made for; a repeated answer is refused.
+ * - K1 A nonce is answered once, by the key of the node it was made for; a repeated answer is refused. The stream that
+ *   asked for a renewal sees to that itself, so only nonces that start a connection are remembered, and no revoked node's.
  * - K2 Epoch 0 in a request starts a connection: the node's epoch rises by one in a transaction, which fences every older
  *   connection. Any other epoch renews, and must be the current one.
  * - K3 A token is read with one algorithm, one type, one issuer, one audience and one key; the token has no say in them.
+ * - K4 An epoch is registered once: a token that got into other hands takes no connection over.
  *
  * A token says who a node is and under which epoch it speaks. Whether that epoch is still the newest, and whether the
  * node was revoked since, is for the holder of the connection to watch.
@@ -41,6 +43,8 @@ export const MAX_TOKEN_CHARS = 4096;
 const ALGORITHM = "EdDSA";
 const OWN_HEADER: ReadonlySet<string> = new Set(["alg", "typ", "kid"]);
 const JTI_BYTES = 16;
+/** The epoch of a request that starts a connection. */
+const STARTING_EPOCH = 0n;
 
 /** Who a token is for. */
 export interface VerifiedToken {
@@ -90,7 +94,10 @@ export function createTokens(options: TokensOptions): Tokens {
       }
       if (!mint.isValid(nonce, bindings(nodeId))) throw unauthenticated("the nonce has expired; ask for a new one");
       const { record, key } = await authenticate(options, request);
-      if (!mint.spend(nonce)) throw unauthenticated("the nonce was answered before; ask for a new one");
+      assertNotRevoked(record);
+      if (request.epoch === STARTING_EPOCH && !mint.spend(nonce, record.nodeId)) {
+        throw unauthenticated("the nonce was answered before; ask for a new one");
+      }
       const epoch = await settleEpoch(options, record.nodeId, request.epoch);
       const token = await sign({ authority, clock, random, nodeId: record.nodeId, key, epoch });
       return create(IssueTokenResponseSchema, {
@@ -119,22 +126,27 @@ async function authenticate(
 
 /** Gives the epoch that the token is for (K2). */
 async function settleEpoch(options: TokensOptions, nodeId: NodeId, asked: bigint): Promise<number> {
-  const isNew = asked === 0n;
+  const isNew = asked === STARTING_EPOCH;
   const epoch = await options.store.transaction(async (tx) => {
     const node = await tx.nodes.get(systemScope, nodeId);
     if (node === undefined) throw unauthenticated("the proof does not hold for this node");
-    if (node.revokedAtMs !== undefined) {
-      throw new CortexError("NODE_REVOKED", `node ${nodeId} was revoked; invite it again`, { details: { nodeId } });
-    }
+    assertNotRevoked(node);
     if (!isNew && asked !== BigInt(node.epoch)) {
       throw new CortexError("SUPERSEDED", `node ${nodeId} has a newer connection (epoch ${node.epoch})`);
     }
     if (!isNew) return node.epoch;
-    await tx.nodes.update({ ...node, revision: node.revision + 1, epoch: node.epoch + 1 });
-    return node.epoch + 1;
+    // The nonce of a registration marks an epoch as registered; this one is not yet (K4).
+    const next = { ...node, revision: node.revision + 1, epoch: node.epoch + 1, sessionNonce: undefined };
+    await tx.nodes.update(next);
+    return next.epoch;
   });
   if (isNew) options.onNewEpoch?.(nodeId, epoch);
   return epoch;
+}
+
+function assertNotRevoked({ nodeId, revokedAtMs }: NodeRecord): void {
+  if (revokedAtMs === undefined) return;
+  throw new CortexError("NODE_REVOKED", `node ${nodeId} was revoked; invite it again`, { details: { nodeId } });
 }
 
 interface TokenContent {

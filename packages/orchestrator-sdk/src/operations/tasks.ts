@@ -138,6 +138,8 @@ export const writeTaskInput = defineOperation({
     taskId: z.string(),
     /** Closes standard input after the bytes. */
     eof: z.boolean().default(false),
+    /** Where the first byte goes, counted from the start of the attempt: 412 with `details.offset` when the input is elsewhere. */
+    offset: z.int().min(0).optional(),
     data: z.custom<AsyncIterable<Uint8Array>>(
       (value) => typeof value === "object" && value !== null && Symbol.asyncIterator in value,
     ),
@@ -146,8 +148,8 @@ export const writeTaskInput = defineOperation({
   output: z.strictObject({ acceptedBytes: z.int() }),
   kind: "json",
   rule: "owner",
-  async run({ caller, services, signal }, { taskId, eof, data }) {
-    return services.tasks.input(caller, parseId("task", taskId), { data, eof, signal });
+  async run({ caller, services, signal }, { taskId, eof, offset, data }) {
+    return services.tasks.input(caller, parseId("task", taskId), { data, eof, offset, signal });
   },
 });
 

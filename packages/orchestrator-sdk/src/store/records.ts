@@ -44,7 +44,10 @@ export interface NodeRecord {
   readonly revision: number;
   readonly ownerId: UserId;
   readonly name: string;
+  /** Those of its invite, and the ones that it reported itself; the invite's stand over them. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Those of its invite alone. @default all that it has */
+  readonly inviteLabels?: Readonly<Record<string, string>> | undefined;
   /** Ed25519 public key, hex. */
   readonly publicKey: string;
   readonly createdAtMs: number;
@@ -140,6 +143,8 @@ export interface TaskRecord {
   /** SHA-256 of the canonical request, hex; tells a repeat from another request with the same key. */
   readonly requestSha256: string;
   readonly createdAtMs: number;
+  /** From when on it waits for a node: its submission, or the loss of its last attempt that ran. */
+  readonly queuedAtMs: number;
 
   readonly state: TaskState;
   readonly disconnected: boolean;
@@ -192,6 +197,8 @@ export interface OutputRecord {
   /** The attempt whose log is being received, and its last record that is committed. */
   readonly attempt: number;
   readonly originSeq: number;
+  /** Some of its output is missing, in any attempt: one of its events is a `gap`. */
+  readonly hasGap: boolean;
   readonly complete: boolean;
 }
 

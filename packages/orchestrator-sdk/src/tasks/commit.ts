@@ -10,7 +10,6 @@ import type { JsonObject, TaskRecord } from "../store/records.js";
 import type { HubStore, StoreTransaction } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
 import { isFinal, type TaskInputEvent, type Transition, transition } from "./machine.js";
-import { hasGap } from "./output-gaps.js";
 
 /** Called after a change of a task was committed. */
 export type TaskCommitListener = (before: TaskRecord | undefined, after: TaskRecord) => void;
@@ -99,7 +98,7 @@ function endsOutput(before: TaskRecord, after: TaskRecord): boolean {
 
 async function completeOutput(tx: StoreTransaction, taskId: TaskId): Promise<void> {
   const output = await tx.events.output(systemScope, taskId);
-  if (output === undefined || output.complete || (await hasGap(tx.events, taskId))) return;
+  if (output === undefined || output.complete || output.hasGap) return;
   await tx.events.setOutput({ ...output, complete: true });
 }
 

@@ -4,7 +4,8 @@
  * - D1 a timer only proposes an event: a task that moved on refuses it, and one whose node came back in the same moment is
  *   left alone.
  * - D2 silence counts from the hub's start at the earliest, so that an outage of the hub is never held against a node; and
- *   while most nodes are missing at once it is held against none (see `disconnect-breaker`).
+ *   while most nodes are missing at once it is held against none (see `disconnect-breaker`): behind such a time every node has
+ *   {@link DeadlineOptions.lostAfterMs} to arrive.
  * - D3 the time in the queue counts from the submission, over restarts of the hub: the work may be of no use later. A node
  *   that gives the task back unstarted does not set it back; after an attempt that ran and was lost it counts anew.
  */
@@ -13,7 +14,7 @@ import type { TaskRecord } from "../store/records.js";
 import type { TaskWriter } from "./commit.js";
 import type { DisconnectBreaker, Freeze } from "./disconnect-breaker.js";
 import { isFinal } from "./machine.js";
-import { createTaskTimers, type Due, type TaskTimers } from "./task-timers.js";
+import { createTaskTimers } from "./task-timers.js";
 
 /** After this silence an `idempotent` task is given to another node. */
 export const DEFAULT_LOST_AFTER_MS = 30_000;
@@ -22,14 +23,44 @@ export const DEFAULT_RECONNECT_WINDOW_MS = 15 * 60_000;
 
 /** How long silence is borne. */
 export interface DeadlineOptions {
-  /** After this silence of its node an `idempotent` task is given to another one. @default 30 seconds */
+  /** After this silence of its node an `idempotent` task is given to another one; 25 seconds at least. @default 30 seconds */
   readonly lostAfterMs?: number | undefined;
-  /** After this silence of its node a `once` task is `indeterminate`. @default 15 minutes */
+  /** After this silence of its node a `once` task is `indeterminate`; 25 seconds at least. @default 15 minutes */
   readonly reconnectWindowMs?: number | undefined;
-  /** When many nodes vanish at once, nothing is given up for so long, unless half of them are back. @default 60 minutes */
+  /**
+   * When many nodes vanish at once, nothing is given up for so long, unless half of them are back. A node that is
+   * revoked is not waited for, and a hub that starts again waits only {@link DeadlineOptions.restartFreezeMs}.
+   *
+   * @default 15 minutes
+   */
   readonly maxFreezeMs?: number | undefined;
   /** The same after a start of the hub, for the nodes that held tasks. @default 90 seconds */
   readonly restartFreezeMs?: number | undefined;
+}
+
+/** Longest time that a timer takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** A node ends what it holds a little after its lease: until then nobody else may get the task. */
+const LEASE_MARGIN = 1.25;
+
+/**
+ * Refuses times that would give up what still runs, or never anything.
+ *
+ * @throws RangeError which names the option
+ */
+export function checkDeadlines(options: DeadlineOptions = {}, leaseMs: number): void {
+  const { lostAfterMs, reconnectWindowMs, maxFreezeMs, restartFreezeMs } = options;
+  const leastMs = leaseMs * LEASE_MARGIN;
+  const ranges = [
+    ["lostAfterMs", lostAfterMs, leastMs],
+    ["reconnectWindowMs", reconnectWindowMs, leastMs],
+    ["maxFreezeMs", maxFreezeMs, 1],
+    ["restartFreezeMs", restartFreezeMs, 1],
+  ] as const;
+  for (const [name, ms, fromMs] of ranges) {
+    if (ms === undefined || (ms >= fromMs && ms <= MAX_TIMER_MS)) continue;
+    throw new RangeError(`deadlines.${name} is ${ms} ms; it takes ${fromMs} to ${MAX_TIMER_MS} ms`);
+  }
 }
 
 /** Watches the deadlines of tasks. */
@@ -97,7 +128,7 @@ function createQueueDeadlines(options: DeadlinesOptions): QueueDeadlines {
   return {
     add(task, timeoutMs) {
       // A wall clock that was set back or forward makes the wait at most one time-out longer, and never negative.
-      const waitedMs = Math.min(Math.max(0, clock.nowMs() - queuedSinceMs(task)), timeoutMs);
+      const waitedMs = Math.min(Math.max(0, clock.nowMs() - task.queuedAtMs), timeoutMs);
       deadlines.set(task.taskId, { timeoutMs, untilMs: clock.monotonicMs() + timeoutMs - waitedMs });
     },
     follow(before, { taskId, state }) {
@@ -116,11 +147,6 @@ function createQueueDeadlines(options: DeadlinesOptions): QueueDeadlines {
   };
 }
 
-/** When the task came into the queue, as far as its record says: the attempt that gave it back left a note. */
-function queuedSinceMs({ attempt, createdAtMs, notes }: TaskRecord): number {
-  return attempt > 0 ? (notes.at(-1)?.atMs ?? createdAtMs) : createdAtMs;
-}
-
 interface SilenceDeadlines {
   follow(task: TaskRecord): void;
   forget(taskId: TaskId): void;
@@ -129,6 +155,7 @@ interface SilenceDeadlines {
 
 /** One silence of a task's node, from when the hub first saw it. */
 interface Silence {
+  readonly attempt: number;
   readonly disconnectedAtMs: number | undefined;
   readonly sinceMs: number;
   readonly borneMs: number;
@@ -136,26 +163,27 @@ interface Silence {
 
 function createSilenceDeadlines(options: DeadlinesOptions): SilenceDeadlines {
   const { clock, breaker } = options;
-  const held = new Map<TaskId, Due>();
   const silences = new Map<TaskId, Silence>();
-  const hold = (taskId: TaskId, due: Due): boolean => {
-    if (breaker?.freeze === undefined) return false;
-    held.set(taskId, due);
-    return true;
-  };
-  const timers: TaskTimers = createTaskTimers({ ...options, hold });
-  breaker?.onChange((freeze) => {
-    if (freeze !== undefined) return;
-    // Nodes that are on their way back have a little time to arrive.
-    const afterMs = options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS;
-    for (const [taskId, due] of held) timers.arm(taskId, { ...due, afterMs });
-    held.clear();
-  });
+  let notBeforeMs = Number.NEGATIVE_INFINITY;
+  // What fires during a freeze is armed anew behind it.
+  const timers = createTaskTimers({ ...options, isHeld: () => breaker?.freeze !== undefined });
   const stop = (taskId: TaskId): void => {
     silences.delete(taskId);
-    held.delete(taskId);
     timers.stop(taskId);
   };
+  const arm = (taskId: TaskId, { attempt, disconnectedAtMs, sinceMs, borneMs }: Silence): void => {
+    timers.stop(taskId);
+    timers.arm(taskId, {
+      afterMs: Math.max(0, Math.max(sinceMs + borneMs, notBeforeMs) - clock.monotonicMs()),
+      event: { type: "lose", attempt, note: `the node was silent for ${borneMs / 1000} s` },
+      isDue: (stored) => stored.disconnected && stored.disconnectedAtMs === disconnectedAtMs,
+    });
+  };
+  breaker?.onChange((freeze) => {
+    if (freeze !== undefined) return;
+    notBeforeMs = clock.monotonicMs() + (options.lostAfterMs ?? DEFAULT_LOST_AFTER_MS);
+    for (const [taskId, silence] of silences) arm(taskId, silence);
+  });
   return {
     follow(task) {
       const { taskId, attempt, disconnectedAtMs } = task;
@@ -164,15 +192,10 @@ function createSilenceDeadlines(options: DeadlinesOptions): SilenceDeadlines {
       const isSame = present?.disconnectedAtMs === disconnectedAtMs;
       const borneMs = borneMsOf(task, options);
       if (present !== undefined && isSame && present.borneMs === borneMs) return;
-      const nowMs = clock.monotonicMs();
-      const sinceMs = present !== undefined && isSame ? present.sinceMs : nowMs;
-      stop(taskId);
-      silences.set(taskId, { disconnectedAtMs, sinceMs, borneMs });
-      timers.arm(taskId, {
-        afterMs: Math.max(0, sinceMs + borneMs - nowMs),
-        event: { type: "lose", attempt, note: `the node was silent for ${borneMs / 1000} s` },
-        isDue: (stored) => stored.disconnected && stored.disconnectedAtMs === disconnectedAtMs,
-      });
+      const sinceMs = present !== undefined && isSame ? present.sinceMs : clock.monotonicMs();
+      const silence = { attempt, disconnectedAtMs, sinceMs, borneMs };
+      silences.set(taskId, silence);
+      arm(taskId, silence);
     },
     forget: stop,
     close: () => timers.close(),

@@ -5,7 +5,9 @@
  * - B1 frozen when, within one window, at least {@link BreakerLimits.minNodes} and {@link BreakerLimits.share} of the nodes
  *   that were connected vanished, or when the hub starts with attempts that nodes held.
  * - B2 over when {@link BreakerLimits.backShare} of the missing nodes are back, and in any case after a bounded time.
- * - B3 a node that left in order (drained, revoked) counts neither as missing nor as connected.
+ * - B3 nodes that vanish while the hub waits for those of before its start are judged all the same: the freeze becomes one of B1
+ *   for all who are missing.
+ * - B4 a node that left in order (drained, revoked) counts neither as missing nor as connected.
  *
  * Knows only what it is told; times are those of the clock's monotonic time.
  */
@@ -34,7 +36,7 @@ export const DEFAULT_BREAKER_LIMITS: BreakerLimits = {
   share: 0.55,
   minNodes: 3,
   backShare: 0.5,
-  maxFreezeMs: 60 * 60_000,
+  maxFreezeMs: 15 * 60_000,
   restartFreezeMs: 90_000,
 };
 
@@ -77,8 +79,9 @@ export function createDisconnectBreaker(options: {
   const vanished = new Map<NodeId, number>();
   let isClosed = false;
   const listeners: ((freeze: Freeze | undefined) => void)[] = [];
-  const state = createFreezeState(clock, limits.backShare, (freeze) => {
-    if (freeze === undefined) vanished.clear();
+  const state = createFreezeState(clock, limits.backShare, (freeze, before) => {
+    // They had their freeze; those that vanish from now on are judged by themselves.
+    if (freeze === undefined && before === "vanished") vanished.clear();
     for (const listener of listeners) listener(freeze);
   });
   return {
@@ -94,7 +97,8 @@ export function createDisconnectBreaker(options: {
       if (!connected.delete(nodeId) || isClosed) return;
       const nowMs = clock.monotonicMs();
       vanished.set(nodeId, nowMs);
-      if (state.addMissing(nodeId)) return;
+      state.addMissing(nodeId);
+      if (state.view()?.reason === "vanished") return;
       dropOlder(vanished, nowMs - limits.windowMs);
       if (isMassDisconnect(limits, { vanishedCount: vanished.size, connectedCount: connected.size }))
         state.begin("vanished", vanished.keys(), limits.maxFreezeMs);
@@ -119,9 +123,10 @@ export function createDisconnectBreaker(options: {
 /** The freeze that holds, if one does: who is missing, and until when. */
 interface FreezeState {
   view(): Freeze | undefined;
+  /** Begins a freeze; one that holds goes on as this one, with its missing nodes. */
   begin(reason: Freeze["reason"], nodeIds: Iterable<NodeId>, forMs: number): void;
-  /** One more node is missing; false when nothing is frozen. */
-  addMissing(nodeId: NodeId): boolean;
+  /** One more node is missing, if something is frozen. */
+  addMissing(nodeId: NodeId): void;
   cameBack(nodeId: NodeId): void;
   /** The node is not waited for any more. */
   drop(nodeId: NodeId): void;
@@ -139,7 +144,7 @@ interface Frozen {
 function createFreezeState(
   clock: Clock,
   backShare: number,
-  onChange: (freeze: Freeze | undefined) => void,
+  onChange: (freeze: Freeze | undefined, before: Freeze["reason"] | undefined) => void,
 ): FreezeState {
   let frozen: Frozen | undefined;
   const view = (): Freeze | undefined =>
@@ -150,9 +155,10 @@ function createFreezeState(
       leftMs: Math.max(0, frozen.untilMs - clock.monotonicMs()),
     };
   const thaw = (): void => {
+    const before = frozen?.reason;
     frozen?.timer.cancel();
     frozen = undefined;
-    onChange(undefined);
+    onChange(undefined, before);
   };
   const thawIfBack = ({ affected, missing }: Frozen): void => {
     if (affected.size - missing.size >= affected.size * backShare) thaw();
@@ -160,15 +166,16 @@ function createFreezeState(
   return {
     view,
     begin(reason, nodeIds, forMs) {
-      const missing = new Set(nodeIds);
+      const before = frozen?.reason;
+      frozen?.timer.cancel();
+      const missing = new Set([...(frozen?.missing ?? []), ...nodeIds]);
       const untilMs = clock.monotonicMs() + forMs;
       frozen = { reason, missing, affected: new Set(missing), untilMs, timer: clock.setTimer(thaw, forMs) };
-      onChange(view());
+      onChange(view(), before);
     },
     addMissing(nodeId) {
       frozen?.affected.add(nodeId);
       frozen?.missing.add(nodeId);
-      return frozen !== undefined;
     },
     cameBack(nodeId) {
       if (frozen?.missing.delete(nodeId) === true) thawIfBack(frozen);

@@ -76,15 +76,9 @@ export function attemptOf({ taskId, attempt, nodeId }: TaskRecord): InputSource 
 }
 
 /** Whether the process has what is on the wire; one that closed its input has the end of it. */
-export function isWireTaken({ wire, takenBytes, isClosed }: InputChannel): boolean {
+export function isWireTaken({ wire, isWireSent, takenBytes, isClosed }: InputChannel): boolean {
   if (wire === undefined) return true;
-  return (wire.eof && isClosed) || (!wire.eof && takenBytes >= wire.offset + wire.data.byteLength);
-}
-
-/** What of the piece on the wire the process still lacks. */
-export function restOfWire(wire: WirePiece, takenBytes: number): WirePiece {
-  const skipBytes = Math.min(Math.max(0, takenBytes - wire.offset), wire.data.byteLength);
-  return { offset: wire.offset + skipBytes, data: wire.data.subarray(skipBytes), eof: wire.eof };
+  return (wire.eof && isClosed) || (isWireSent && !wire.eof && takenBytes >= wire.offset + wire.data.byteLength);
 }
 
 /** Puts a piece behind what the process has taken. */
@@ -93,19 +87,33 @@ export function putOnWire(channel: InputChannel, data: Uint8Array, eof: boolean)
   channel.isWireSent = false;
 }
 
-/** The writer gave up: what no node can have is taken back. Whether the piece on the wire stays. */
+/** What of the piece on the wire the process still lacks, to be sent now. */
+export function sendWire(channel: InputChannel, send: (piece: WirePiece) => void): void {
+  const { wire, isWireSent, takenBytes } = channel;
+  if (wire === undefined) return;
+  // Only the node knows where its process is: a hub that started again learns it between the two.
+  const offset = isWireSent ? wire.offset : takenBytes;
+  channel.wire = { ...wire, offset };
+  channel.isWireSent = true;
+  const skipBytes = Math.min(takenBytes - offset, wire.data.byteLength);
+  send({ offset: offset + skipBytes, data: wire.data.subarray(skipBytes), eof: wire.eof });
+}
+
+/** The writer gave up: what no node can have is taken back. Whether a piece stays on the wire. */
 export function takeBackUnsent(channel: InputChannel): boolean {
-  if (channel.isWireSent) return true;
-  channel.wire = undefined;
-  return false;
+  if (!channel.isWireSent) channel.wire = undefined;
+  return channel.wire !== undefined;
 }
 
 /**
  * Waits for the writers before. Call the result when done.
  *
- * @throws CortexError `QUOTA_EXCEEDED` when too many wait; what aborted `signal`
+ * @throws CortexError `QUOTA_EXCEEDED` when too many wait; what aborted one of the signals
  */
-export async function takeTurn(channel: InputChannel, signal: AbortSignal | undefined): Promise<() => void> {
+export async function takeTurn(
+  channel: InputChannel,
+  signals: readonly (AbortSignal | undefined)[],
+): Promise<() => void> {
   if (channel.writerCount >= MAX_INPUT_WRITERS)
     throw new CortexError(
       "QUOTA_EXCEEDED",
@@ -122,7 +130,7 @@ export async function takeTurn(channel: InputChannel, signal: AbortSignal | unde
     settle();
   };
   try {
-    await untilAborted(before, [signal]);
+    await untilAborted(before, signals);
   } catch (error) {
     // Who comes behind still waits for those before.
     void before.then(release);

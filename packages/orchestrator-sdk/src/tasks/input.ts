@@ -6,8 +6,11 @@
  * - I2 input that was given to an attempt is never given to another one: its writer is told.
  * - I3 a body of any length streams through `MAX_PENDING_INPUT_BYTES`: the hub reads on when the process has read. A process
  *   that does not read holds its writer up, not the hub.
- * - I4 nobody waits without bound for a node: see {@link INPUT_WAIT_MS}. A writer that gives up is told how many of its bytes
- *   count as taken: they reach the process before whatever comes next, as long as the attempt lives.
+ * - I4 nobody waits without bound, for a node ({@link INPUT_WAIT_MS}) or a process ({@link INPUT_STALL_MS}). A writer that gives
+ *   up is told how many of its bytes count as taken: they reach the process before whatever comes next, as long as the attempt
+ *   and this hub live.
+ * - I5 what a hub that stops had on its way to a process that did not read is gone. A writer that names its offset is told
+ *   where to go on, so that no byte is missed or given twice.
  */
 import {
   type Clock,
@@ -17,12 +20,10 @@ import {
   systemClock,
   type TaskId,
 } from "@cortex-mesh/protocol";
-import type { NodeConnection } from "../nodes/connection.js";
 import type { NodeConnections } from "../nodes/connections.js";
 import type { TaskRecord } from "../store/records.js";
-import type { Wake, WakeTopic } from "../wake/wake.js";
+import type { Wake } from "../wake/wake.js";
 import {
-  attemptOf,
   createInputChannel,
   type InputChannel,
   type InputPosition,
@@ -30,23 +31,22 @@ import {
   isSameAttempt,
   isWireTaken,
   putOnWire,
-  restOfWire,
+  sendWire,
   takeBackUnsent,
-  takeTurn,
 } from "./input-channel.js";
-import { type NextChange, nextChange, untilAborted } from "./input-wait.js";
-import { isFinal } from "./machine.js";
+import { assertHeld, hasEnded, running, turnInTime, type Writer, whileHeld } from "./input-holder.js";
+import { untilAborted } from "./input-wait.js";
 
 /** One piece on the wire: a quarter of what may be under way, so that control frames behind it do not wait. */
 const INPUT_PIECE_BYTES = MAX_PENDING_INPUT_BYTES / 4;
-/** How long a writer waits while no node runs the task: a reconnect takes less. */
-export const INPUT_WAIT_MS = 10_000;
 
 /** What is to be written. */
 export interface InputBody {
   readonly data: AsyncIterable<Uint8Array>;
   /** Closes standard input behind the bytes. */
   readonly eof: boolean;
+  /** Where the first byte goes, counted from the start of the attempt. @default behind what was given before */
+  readonly offset?: number | undefined;
   /** Ends the writing at once. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -56,8 +56,9 @@ export interface InputRelay {
   /**
    * Resolves with the bytes that the process took.
    *
-   * @throws CortexError `UNAVAILABLE` when no node runs the task for {@link INPUT_WAIT_MS}, or the attempt was lost;
-   * `ALREADY_ENDED` when the task, or its input, ended first. `details.acceptedBytes` says behind which byte to go on.
+   * @throws CortexError `UNAVAILABLE` when no node runs the task for {@link INPUT_WAIT_MS}, its process takes nothing for
+   * {@link INPUT_STALL_MS}, or the attempt was lost; `ALREADY_ENDED` when the task, or its input, ended first;
+   * `PRECONDITION_FAILED`, with the right `details.offset`, when the input is not where the body was said to go. `details.acceptedBytes` says behind which byte of the body to go on.
    */
   write(task: TaskRecord, input: InputBody): Promise<number>;
   /** The node's word on how far the process has read. It counts only about an attempt that this node was given input for. */
@@ -76,13 +77,6 @@ export interface InputRelayOptions {
   readonly clock?: Clock | undefined;
   /** Gives the newest committed state of a task. */
   readonly current: (taskId: TaskId) => Promise<TaskRecord | undefined>;
-}
-
-/** One call of {@link InputRelay.write}. */
-interface Writer extends Omit<InputRelayOptions, "clock"> {
-  readonly clock: Clock;
-  readonly signal: AbortSignal | undefined;
-  readonly startMs: number;
 }
 
 /** Makes the relay of a hub. */
@@ -111,7 +105,7 @@ export function createInputRelay(options: InputRelayOptions): InputRelay {
     taskId: TaskId,
   ): Promise<{ readonly channel: InputChannel; readonly release: () => void }> => {
     const channel = channelOf(await running(writer, taskId));
-    return { channel, release: await takeTurn(channel, writer.signal) };
+    return { channel, release: await turnInTime(writer, channel) };
   };
   return {
     async write({ taskId }, body) {
@@ -123,7 +117,7 @@ export function createInputRelay(options: InputRelayOptions): InputRelay {
         return await writeAll(writer, channel, body);
       } catch (error) {
         // The channel may have been made after the end was told.
-        if (await hasEnded(options, taskId)) end(taskId);
+        if (await hasEnded(options.current, taskId)) end(taskId);
         throw error;
       } finally {
         release();
@@ -138,7 +132,7 @@ export function createInputRelay(options: InputRelayOptions): InputRelay {
   };
 }
 
-async function writeAll(writer: Writer, channel: InputChannel, { data, eof }: InputBody): Promise<number> {
+async function writeAll(writer: Writer, channel: InputChannel, { data, eof, offset }: InputBody): Promise<number> {
   let acceptedBytes = 0;
   let pieceBytes = 0;
   const deliver = async (bytes: Uint8Array, isEnd: boolean): Promise<void> => {
@@ -151,6 +145,7 @@ async function writeAll(writer: Writer, channel: InputChannel, { data, eof }: In
   try {
     // What the writer before left on the wire comes first.
     await settle(writer, channel);
+    if (offset !== undefined) await assertOffset(writer, channel, offset);
     for await (const chunk of readWhileOpen(writer, channel, data)) {
       for (let start = 0; start < chunk.byteLength; start += INPUT_PIECE_BYTES) {
         await deliver(chunk.subarray(start, start + INPUT_PIECE_BYTES), false);
@@ -183,7 +178,7 @@ async function* readWhileOpen(
     }
   } catch (error) {
     // The body does not say what became of the attempt; its record does.
-    if (channel.over.signal.aborted && writer.signal?.aborted !== true) await holder(writer, channel);
+    if (channel.over.signal.aborted && writer.signal?.aborted !== true) await assertHeld(writer, channel);
     throw error;
   } finally {
     // Its end is not waited for: it may be stuck in the very read that was given up, and then fails for nobody.
@@ -197,101 +192,27 @@ function withPosition(error: unknown, acceptedBytes: number): unknown {
   return new CortexError(error.code, error.message, { details, cause: error });
 }
 
-/** Waits until the task runs; throws when it ended, or no node runs it in time. */
-async function running(writer: Writer, taskId: TaskId): Promise<InputSource> {
-  const { wake, signal, current } = writer;
-  for (;;) {
-    signal?.throwIfAborted();
-    const change = nextChange({ wake, topics: [`task:${taskId}`], signal });
-    try {
-      const task = await current(taskId);
-      if (task === undefined || isFinal(task.state)) throw hasEndedError(taskId);
-      const attempt = attemptOf(task);
-      if (task.state === "running" && attempt !== undefined) return attempt;
-      await changeInTime(writer, { taskId, change, sinceMs: writer.startMs });
-    } finally {
-      change.stop();
-    }
-  }
-}
-
 /** Sends what is on the wire, again over each new connection, until the process took it. */
 async function settle(writer: Writer, channel: InputChannel): Promise<void> {
-  const { taskId, attempt, nodeId } = channel;
-  const { wake, signal } = writer;
-  const topics: readonly WakeTopic[] = [`task:${taskId}`, `node:${nodeId}`];
-  let sentOverEpoch = 0;
-  for (;;) {
-    if (isWireTaken(channel)) break;
-    if (channel.isClosed) throw new CortexError("ALREADY_ENDED", `task ${taskId} has closed its standard input`);
-    signal?.throwIfAborted();
-    const change = nextChange({ wake, topics, signal });
-    channel.onMoved = change.happen;
-    try {
-      const connection = await holder(writer, channel);
-      if (isWireTaken(channel) || channel.isClosed || channel.wire === undefined) continue;
-      const sinceMs = noteReach(writer, channel, connection !== undefined);
-      if (connection === undefined) {
-        await changeInTime(writer, { taskId, change, sinceMs });
-        continue;
-      }
-      if (connection.epoch !== sentOverEpoch) {
-        sentOverEpoch = connection.epoch;
-        channel.isWireSent = true;
-        connection.sendInput({ taskId, attempt, ...restOfWire(channel.wire, channel.takenBytes) });
-      }
-      await change.promise;
-    } finally {
-      change.stop();
-    }
-  }
+  const { taskId, attempt } = channel;
+  await whileHeld(writer, channel, {
+    isDone: () => isWireTaken(channel),
+    onReached: (connection) => sendWire(channel, (piece) => connection.sendInput({ taskId, attempt, ...piece })),
+  });
   channel.wire = undefined;
 }
 
-/** Notes whether the node is there; gives the time from which its absence counts for this writer. */
-function noteReach({ clock, startMs }: Writer, channel: InputChannel, isThere: boolean): number {
-  if (isThere || channel.isReached) channel.reachedAtMs = clock.monotonicMs();
-  channel.isReached = isThere;
-  return Math.max(startMs, channel.reachedAtMs ?? startMs);
-}
-
-/** Waits for a change, as long as a writer waits without a node. */
-async function changeInTime(
-  { clock }: Writer,
-  wait: { readonly taskId: TaskId; readonly change: NextChange; readonly sinceMs: number },
-): Promise<void> {
-  const leftMs = wait.sinceMs + INPUT_WAIT_MS - clock.monotonicMs();
-  if (leftMs <= 0) {
-    const message = `no node runs task ${wait.taskId} right now; what was not taken can be given again later`;
-    throw new CortexError("UNAVAILABLE", message);
-  }
-  const timer = clock.setTimer(wait.change.happen, leftMs);
-  await wait.change.promise;
-  timer.cancel();
-}
-
-/** The connection that holds the attempt, if the node is there. @throws CortexError when the attempt is over */
-async function holder(
-  { connections, current }: Pick<Writer, "connections" | "current">,
-  channel: InputChannel,
-): Promise<NodeConnection | undefined> {
-  const task = await current(channel.taskId);
-  if (task === undefined || isFinal(task.state)) throw hasEndedError(channel.taskId);
-  if (task.attempt !== channel.attempt || task.nodeId !== channel.nodeId) {
-    const message = `the attempt of task ${channel.taskId} that took the input was lost; give it all again`;
-    throw new CortexError("UNAVAILABLE", message, { details: { acceptedBytes: 0 } });
-  }
-  const connection = connections.get(channel.nodeId);
-  return task.state === "running" && connection?.isReady === true && connection.epoch === task.epoch
-    ? connection
-    : undefined;
-}
-
-async function hasEnded({ current }: InputRelayOptions, taskId: TaskId): Promise<boolean> {
-  const task = await current(taskId).catch(() => undefined);
-  return task === undefined || isFinal(task.state);
-}
-
-function hasEndedError(taskId: TaskId): CortexError {
-  return new CortexError("ALREADY_ENDED", `task ${taskId} has ended and takes no input`);
+/** A writer that names where it goes on is right, or told: only the node that is there knows how far its process has read. */
+async function assertOffset(writer: Writer, channel: InputChannel, offset: number): Promise<void> {
+  let isReached = false;
+  await whileHeld(writer, channel, {
+    isDone: () => isReached,
+    onReached() {
+      isReached = true;
+    },
+  });
+  const { taskId, takenBytes } = channel;
+  if (takenBytes === offset) return;
+  const message = `standard input of task ${taskId} is at byte ${takenBytes}, not at ${offset}; go on there`;
+  throw new CortexError("PRECONDITION_FAILED", message, { details: { offset: takenBytes } });
 }

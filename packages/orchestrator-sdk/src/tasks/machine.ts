@@ -11,18 +11,8 @@
  * Source: the transition table of `docs/architecture.md`.
  */
 import type { NodeId } from "@cortex-mesh/protocol";
-import type { Json, JsonObject, TaskCause, TaskRecord, TaskState } from "../store/records.js";
-
-/** How an attempt ended, as its node reports it. */
-export interface AttemptEnd {
-  readonly state: "succeeded" | "failed" | "cancelled" | "timed_out" | "rejected" | "indeterminate";
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly value: Json;
-  readonly error: TaskRecord["error"];
-  readonly cause: TaskCause | undefined;
-  readonly isolation: JsonObject | undefined;
-}
+import type { JsonObject, TaskCause, TaskRecord, TaskState } from "../store/records.js";
+import { type AttemptEnd, ended, requeued, withEnd } from "./task-changes.js";
 
 /** Everything that can happen to a task. */
 export type TaskInputEvent =
@@ -160,7 +150,7 @@ function decideNotStarted(
   if (task.cancelling) return change(ended(task, "cancelled", nowMs), event.note);
   if (event.refusal !== undefined)
     return change({ ...ended(task, "rejected", nowMs), error: event.refusal }, event.note);
-  return change(requeued(), event.note);
+  return change(requeued(task, nowMs), event.note);
 }
 
 function decideEnd(task: TaskRecord, end: AttemptEnd, nowMs: number): Step {
@@ -197,7 +187,7 @@ function decideLose(
   nowMs: number,
 ): Step {
   if (task.state === "queued") return refuse("not leased");
-  if (task.effect === "idempotent" && !task.cancelling) return change(requeued(), note);
+  if (task.effect === "idempotent" && !task.cancelling) return change(requeued(task, nowMs), note);
   const isolation = end?.isolation ?? task.isolation;
   const asked = task.cancelling ? "; a cancel was asked for, whether it came in time is not known either" : "";
   const error = { code: "NODE_LOST", message: `${note}; whether the work was done is not known${asked}` };
@@ -212,41 +202,4 @@ function decideResolve(task: TaskRecord, state: "succeeded" | "failed" | "cancel
     { state, cause: undefined, error: undefined },
     `resolved as ${state} by its owner at ${new Date(nowMs).toISOString()}`,
   );
-}
-
-function withEnd(task: TaskRecord, end: AttemptEnd, nowMs: number): Partial<TaskRecord> {
-  const { state, exitCode, signal, value, error, cause } = end;
-  return {
-    ...ended(task, state, nowMs),
-    exitCode,
-    signal,
-    value,
-    error,
-    cause,
-    isolation: end.isolation ?? task.isolation,
-  };
-}
-
-function ended(task: TaskRecord, state: TaskState, nowMs: number): Partial<TaskRecord> {
-  return {
-    state,
-    finishedAtMs: task.finishedAtMs ?? nowMs,
-    disconnected: false,
-    disconnectedAtMs: undefined,
-    cancelling: false,
-    stalled: false,
-  };
-}
-
-function requeued(): Partial<TaskRecord> {
-  return {
-    state: "queued",
-    nodeId: undefined,
-    epoch: 0,
-    leasedAtMs: undefined,
-    startedAtMs: undefined,
-    disconnected: false,
-    disconnectedAtMs: undefined,
-    stalled: false,
-  };
 }

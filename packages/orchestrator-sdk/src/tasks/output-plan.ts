@@ -51,6 +51,8 @@ interface Plan {
   readonly events: NewTaskEvent[];
   readonly writes: PlannedWrite[];
   readonly sizes: { readonly stdoutBytes: number; readonly stderrBytes: number };
+  /** One of the events is a gap. */
+  readonly hasGap: boolean;
 }
 
 /** Turns records into events with offsets, and into one write a stream. */
@@ -74,7 +76,8 @@ export function planEvents(
     addBytes(events, { next, bytes, before: before?.kind === kind ? before.bytes : undefined });
     end[kind] += bytes.byteLength;
   }
-  return { events, writes: [...writes.values()], sizes: { stdoutBytes: end.stdout, stderrBytes: end.stderr } };
+  const hasGap = pieces.some(({ kind }) => kind === "gap");
+  return { events, writes: [...writes.values()], sizes: { stdoutBytes: end.stdout, stderrBytes: end.stderr }, hasGap };
 }
 
 /** Bytes of one stream, where they go, and the bytes of the record before them if that was of the same stream. */
@@ -89,7 +92,9 @@ interface AddedBytes {
  * start of one that the last event ends with becomes the next one's.
  */
 function addBytes(events: NewTaskEvent[], { next, bytes, before }: AddedBytes): void {
-  const last = before === undefined ? undefined : events.at(-1);
+  const newest = events.at(-1);
+  // A record without bytes made no event: the newest one is of the other stream.
+  const last = before !== undefined && newest?.kind === next.kind ? newest : undefined;
   if (last !== undefined && last.length + bytes.byteLength <= MAX_EVENT_BYTES) {
     events[events.length - 1] = { ...last, length: last.length + bytes.byteLength };
     return;

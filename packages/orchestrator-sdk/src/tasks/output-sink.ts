@@ -222,7 +222,8 @@ async function commitBatch(
   for (const write of planned.writes) await files.append(taskId, write.stream, write);
   const last = batch.at(-1);
   const originSeq = last?.throughSeq ?? last?.seq ?? output.originSeq;
-  const next = { ...output, ...planned.sizes, attempt, originSeq };
+  const hasGap = output.hasGap || planned.hasGap;
+  const next = { ...output, ...planned.sizes, attempt, originSeq, hasGap };
   const isCommitted = await store.transaction(async (tx) => {
     if (!(await isCurrent(tx, source))) return false;
     await tx.events.append(taskId, planned.events);

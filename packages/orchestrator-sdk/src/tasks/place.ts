@@ -5,29 +5,30 @@
  * decided by the conditional write, not by this process' picture of the nodes. A node that did not keep a task is left alone
  * with it for a while, so that the two do not bounce.
  */
-import { type Clock, type NodeId, type SessionId, systemClock, type TaskId } from "@cortex-mesh/protocol";
+import { type Clock, type SessionId, systemClock, type TaskId } from "@cortex-mesh/protocol";
 import { systemScope } from "../access/scope.js";
 import type { NodeConnection } from "../nodes/connection.js";
 import type { NodeConnections } from "../nodes/connections.js";
 import type { NodeRecord, SessionRecord, TaskRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
 import type { Wake } from "../wake/wake.js";
-import { type BouncePauses, createBouncePauses } from "./bounce-pause.js";
+import { createBouncePauses } from "./bounce-pause.js";
 import type { TaskWriter } from "./commit.js";
+import { choose, isLevelUnavailable, levelsOf, type PlacementNeeds, toNeeds, type Verdict } from "./eligibility.js";
 import {
-  choose,
-  isLevelUnavailable,
-  judge,
-  levelsOf,
-  type PlacementNeeds,
-  toNeeds,
-  type Verdict,
-} from "./eligibility.js";
+  freeSlots,
+  type JudgedTask,
+  type Judging,
+  judgeNodes,
+  type KnownNodes,
+  readNode,
+  readOnce,
+} from "./judge-nodes.js";
 import { disconnectLease, type Lease, writeLease } from "./lease.js";
 import { listUnfinished } from "./list-tasks.js";
 import { isFinal, type TaskInputEvent } from "./machine.js";
 import { createPlacementPasses, type PassResult } from "./placement-passes.js";
-import { createSlots, type Slots } from "./slots.js";
+import { createSlots } from "./slots.js";
 import { createWaitingTasks, type WaitingTask } from "./waiting-tasks.js";
 
 /** Leases that one pass has on their way at once; one group commit takes about this many. */
@@ -43,13 +44,6 @@ export interface PlacementOptions {
   readonly clock?: Clock | undefined;
   /** Told when a pass failed; it is tried again a little later. */
   readonly onError: (error: unknown) => void;
-}
-
-/** A task whose nodes are to be judged. */
-export interface JudgedTask {
-  readonly taskId: TaskId;
-  readonly session: SessionRecord;
-  readonly needs: PlacementNeeds;
 }
 
 /** Gives waiting tasks to nodes. */
@@ -105,15 +99,6 @@ export function createPlacement(options: PlacementOptions): Placement {
   };
 }
 
-interface Judging {
-  readonly store: HubStore;
-  readonly connections: NodeConnections;
-  readonly slots: Slots;
-  readonly pauses: BouncePauses;
-  /** Monotonic. */
-  readonly nowMs: () => number;
-}
-
 interface Pass extends PlacementOptions, Judging {
   readonly waiting: ReturnType<typeof createWaitingTasks>;
   readonly note: (task: TaskRecord) => void;
@@ -123,7 +108,7 @@ interface Pass extends PlacementOptions, Judging {
 /** Records that one pass reads once. What may have changed since is checked by the write of the lease. */
 interface PassRecords {
   readonly sessions: Map<SessionId, SessionRecord | undefined>;
-  readonly nodes: Map<NodeId, NodeRecord | undefined>;
+  readonly nodes: KnownNodes;
 }
 
 /** Offers each waiting task once. */
@@ -177,11 +162,7 @@ async function offer(pass: Pass, { entry, records, own }: Offer): Promise<void> 
   own(lease(pass, { taskId, sessionId, nodeId: connection.nodeId, epoch: connection.epoch }));
 }
 
-async function chooseNode(
-  pass: Pass,
-  task: JudgedTask,
-  nodes: PassRecords["nodes"],
-): Promise<NodeConnection | undefined> {
+async function chooseNode(pass: Pass, task: JudgedTask, nodes: KnownNodes): Promise<NodeConnection | undefined> {
   const { nodeId: named } = task.needs;
   const asked = task.session.nodes.filter(({ nodeId }) => named === undefined || named === nodeId);
   const verdicts = await judgeNodes(pass, { ...task, session: { ...task.session, nodes: asked } }, nodes);
@@ -198,7 +179,7 @@ function isBoundToNodes({ nodeId, sandboxLevel }: PlacementNeeds): boolean {
 async function findRefusal(
   { store }: Pass,
   { session, needs }: JudgedTask,
-  known: PassRecords["nodes"],
+  known: KnownNodes,
 ): Promise<TaskInputEvent | undefined> {
   if (!isBoundToNodes(needs)) return undefined;
   const nodes: NodeRecord[] = [];
@@ -233,49 +214,8 @@ async function lease(pass: Pass, asked: Lease): Promise<void> {
   else pauses.bounced(asked, pass.nowMs());
 }
 
-async function judgeNodes(
-  judging: Judging,
-  { taskId, session, needs }: JudgedTask,
-  known: PassRecords["nodes"],
-): Promise<Verdict[]> {
-  const verdicts: Verdict[] = [];
-  for (const { nodeId } of session.nodes) {
-    const node = await readNode(judging.store, known, nodeId);
-    if (node === undefined) continue;
-    const connection = judging.connections.get(nodeId);
-    const pause = connection && judging.pauses.find({ taskId, nodeId, epoch: connection.epoch }, judging.nowMs());
-    verdicts.push(
-      judge(needs, {
-        node,
-        isOnline: connection?.isReady === true,
-        isDraining: connection?.isDraining === true,
-        freeSlots: Math.max(0, freeSlots(judging, nodeId)),
-        pause,
-      }),
-    );
-  }
-  return verdicts;
-}
-
-function freeSlots({ connections, slots }: Pick<Judging, "connections" | "slots">, nodeId: NodeId): number {
-  const connection = connections.ready(nodeId);
-  return connection === undefined ? 0 : connection.maxTasks - slots.usedBy(nodeId);
-}
-
 /** Only what placement needs is kept while a task waits: the request itself may be large. */
 async function readNeeds(store: HubStore, taskId: TaskId): Promise<PlacementNeeds | undefined> {
   const request = await store.tasks.request(systemScope, taskId);
   return request && toNeeds(request);
-}
-
-function readNode(store: HubStore, nodes: PassRecords["nodes"], nodeId: NodeId): Promise<NodeRecord | undefined> {
-  return readOnce(nodes, nodeId, (id) => store.nodes.get(systemScope, id));
-}
-
-async function readOnce<K, V>(known: Map<K, V>, key: K, read: (key: K) => Promise<V>): Promise<V> {
-  const present = known.get(key);
-  if (present !== undefined) return present;
-  const value = await read(key);
-  known.set(key, value);
-  return value;
 }

@@ -15,6 +15,8 @@ const MAX_TOTAL_BYTES = 16 * 1024 * 1024;
 const MAX_STREAMS = 4096;
 /** A piece of a buffer this many times its size is copied, so that it does not keep the rest alive; a record is a quarter of a message. */
 const SPARSE_RATIO = 8;
+/** Smaller pieces are joined: each costs some two hundred bytes of its own, and a read looks at all of them. */
+const SMALL_BYTES = 32 * 1024;
 
 /** The end of one stream, in the pieces that it came in. */
 interface Recent {
@@ -97,11 +99,10 @@ function createRecentStreams(): RecentStreams {
       if (recent !== present) forget(key);
       streams.delete(key);
       streams.set(key, recent);
-      for (const chunk of chunks) {
-        recent.chunks.push(dense(chunk));
-        recent.endOffset += chunk.byteLength;
-        totalBytes += chunk.byteLength;
-      }
+      const bytes = sizeOf(chunks);
+      pushJoined(recent.chunks, chunks);
+      recent.endOffset += bytes;
+      totalBytes += bytes;
       while (recent.endOffset - recent.startOffset > MAX_STREAM_BYTES) dropFirst(recent);
       makeRoom();
     },
@@ -110,6 +111,36 @@ function createRecentStreams(): RecentStreams {
 
 function keyOf(taskId: TaskId, stream: OutputStream): string {
   return `${taskId}/${stream}`;
+}
+
+function sizeOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
+}
+
+/** Adds pieces behind the others; neighbours that are small become one. */
+function pushJoined(kept: Uint8Array[], chunks: readonly Uint8Array[]): void {
+  const last = kept.at(-1);
+  let small = last !== undefined && last.byteLength < SMALL_BYTES ? kept.splice(-1) : [];
+  let smallBytes = sizeOf(small);
+  const flush = (): void => {
+    const [only] = small;
+    if (only !== undefined) kept.push(small.length === 1 ? only : Buffer.concat(small));
+    small = [];
+    smallBytes = 0;
+  };
+  for (const chunk of chunks) {
+    if (chunk.byteLength >= SMALL_BYTES) {
+      flush();
+      kept.push(dense(chunk));
+      continue;
+    }
+    small.push(chunk);
+    smallBytes += chunk.byteLength;
+    if (smallBytes >= SMALL_BYTES) flush();
+  }
+  // One that stays alone does not keep the message alive that it came in.
+  small = small.map(dense);
+  flush();
 }
 
 function dense(chunk: Uint8Array): Uint8Array {

@@ -7,10 +7,10 @@ import { systemScope } from "../access/scope.js";
 import type { JsonObject, TaskRecord } from "../store/records.js";
 import type { HubStore } from "../store/store.js";
 import type { ApplyExtra, TaskWriter } from "./commit.js";
-import { type AttemptEnd, isFinal, type TaskInputEvent } from "./machine.js";
+import { isFinal, type TaskInputEvent } from "./machine.js";
 import type { OutputReceiver } from "./output.js";
-import { hasGap } from "./output-gaps.js";
 import { mayReport } from "./output-sink.js";
+import type { AttemptEnd } from "./task-changes.js";
 
 /** Who reports, about what. */
 export interface ReportSource {
@@ -109,7 +109,6 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
       }
       if (!(await output.committed(source, report.lastLogSeq))) return !(await isWanted(source));
       const { lastLogSeq, ...end } = report;
-      const isWhole = lastLogSeq === 0 || !(await hasGap(store.events, source.taskId));
       const isDecided = await apply(source, { type: "end", attempt: source.attempt, end }, async (task, tx) => {
         const record = await tx.events.output(systemScope, source.taskId);
         if (record === undefined) return;
@@ -117,7 +116,7 @@ export function createTaskReports(options: TaskReportsOptions): TaskReports {
           ...record,
           attempt: source.attempt,
           originSeq: lastLogSeq,
-          complete: isFinal(task.state) && isWhole,
+          complete: isFinal(task.state) && !record.hasGap,
         });
       });
       // Also a node that does not know the outcome has said all that it ever will.

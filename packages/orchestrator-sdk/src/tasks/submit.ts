@@ -91,6 +91,7 @@ function newTask(
   caller: Caller,
   request: SubmitRequest & { readonly requestSha256: string },
 ): TaskRecord {
+  const nowMs = options.nowMs();
   return {
     taskId: options.ids.next("task") satisfies TaskId,
     revision: 1,
@@ -99,7 +100,8 @@ function newTask(
     effect: request.effect ?? "once",
     idempotencyKey: request.idempotencyKey,
     requestSha256: request.requestSha256,
-    createdAtMs: options.nowMs(),
+    createdAtMs: nowMs,
+    queuedAtMs: nowMs,
     state: "queued",
     disconnected: false,
     cancelling: false,

@@ -105,13 +105,20 @@ export interface TaskService {
   /**
    * Hands bytes to standard input; a body of any length streams. Resolves when the process has taken them.
    *
-   * @throws CortexError `UNAVAILABLE` when no node runs the task for some seconds; `details.acceptedBytes` says how many of the
-   * bytes were taken, and the rest can be given again. `ALREADY_ENDED`, `QUOTA_EXCEEDED`, `BAD_REQUEST`
+   * @throws CortexError `UNAVAILABLE` when no node runs the task for some seconds, or its process takes nothing for longer;
+   * `details.acceptedBytes` says how many of the bytes count as taken, and the rest can be given again. They hold as long as the
+   * hub runs: over its restart, `offset`, counted from the start of the attempt, says where the bytes go, and
+   * `PRECONDITION_FAILED` gives the right one in `details.offset`. `ALREADY_ENDED`, `QUOTA_EXCEEDED`, `BAD_REQUEST`
    */
   input(
     caller: Caller,
     taskId: TaskId,
-    input: { readonly data: AsyncIterable<Uint8Array>; readonly eof: boolean; readonly signal?: AbortSignal },
+    input: {
+      readonly data: AsyncIterable<Uint8Array>;
+      readonly eof: boolean;
+      readonly offset?: number | undefined;
+      readonly signal?: AbortSignal;
+    },
   ): Promise<{ acceptedBytes: number }>;
   /** Replays events after `afterSeq`, then follows; ends after the final state. Yields what is there as one batch. */
   events(

@@ -28,8 +28,8 @@ export interface TaskTimersOptions {
   readonly writer: TaskWriter;
   readonly clock: Clock;
   readonly onError: (error: unknown) => void;
-  /** Takes over a deadline that fires when it must not; whether it did. */
-  readonly hold?: ((taskId: TaskId, due: Due) => boolean) | undefined;
+  /** Whether a deadline that fires now proposes nothing; who says so arms it anew. @default never */
+  readonly isHeld?: (() => boolean) | undefined;
 }
 
 /** Thrown inside a transaction to leave it without a change. */
@@ -37,7 +37,7 @@ class NotDue extends CortexError {}
 
 /** Makes the timers of one kind of deadline. */
 export function createTaskTimers(options: TaskTimersOptions): TaskTimers {
-  const { writer, clock, onError, hold } = options;
+  const { writer, clock, onError, isHeld } = options;
   const timers = new Map<TaskId, Timer>();
   let isClosed = false;
   const arm = (taskId: TaskId, due: Due): void => {
@@ -49,7 +49,7 @@ export function createTaskTimers(options: TaskTimersOptions): TaskTimers {
   };
   const fire = (taskId: TaskId, due: Due): void => {
     timers.delete(taskId);
-    if (hold?.(taskId, due) === true) return;
+    if (isHeld?.() === true) return;
     const check = (task: TaskRecord): Promise<void> => {
       if (due.isDue === undefined || due.isDue(task)) return Promise.resolve();
       return Promise.reject(new NotDue("SUPERSEDED", "the deadline does not hold any more"));

@@ -101,6 +101,32 @@ describe("connect", () => {
     expect(withdrawn.requests[0]!.signal.aborted).toBe(true);
   });
 
+  it("P4: a token that does not come is given up like an answer, and what its function throws is the caller's error", async () => {
+    const never = () => new Promise<string>(() => undefined);
+    const silent = connectOver(down, { token: never, timeoutMs: 30_000, retry: { callMs: 0 } });
+    const calling = silent.api.listNodes();
+    await expect.poll(() => silent.clock.pendingMs).toEqual([30_000]);
+    silent.clock.expire();
+    await expect(calling).rejects.toMatchObject({ code: "TIMED_OUT", message: /token/ });
+    const leaving = new AbortController();
+    const withdrawn = silent.api.listNodes({}, { signal: leaving.signal });
+    leaving.abort();
+    await expect(withdrawn).rejects.toMatchObject({ code: "CANCELLED" });
+    const failure = new Error("no account");
+    for (const token of [
+      () => Promise.reject(failure),
+      () => {
+        throw failure;
+      },
+    ]) {
+      const failing = connectOver(down, { token });
+      await expect(failing.api.listNodes()).rejects.toBe(failure);
+      expect(failing.clock.waitsMs).toEqual([]);
+    }
+    expect(silent.requests).toEqual([]);
+    expect(silent.clock.pendingMs).toEqual([]);
+  });
+
   it("P4: what a newer hub says more is left out, and what does not fit is an error", async () => {
     const node = {
       nodeId: "node_x",

@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import { CortexError } from "@cortex-mesh/protocol";
 import { type ConnectOptions, connect } from "../../src/client/connect.js";
 import { MAX_SILENCE_MS } from "../../src/client/event-stream.js";
-import type { FetchHandler } from "../../src/http/handler.js";
+import { createHttpHandler, type FetchHandler } from "../../src/http/handler.js";
+import { RECHECK_CALLER_MS } from "../../src/http/watch-caller.js";
+import { operations } from "../../src/operations/table.js";
 import { openTestHttp } from "../http/open-test-http.js";
 import { alice } from "../operations/open-hub-services.js";
 import { createImpatientClock } from "./impatient-clock.js";
@@ -191,6 +193,32 @@ describe("following over connections that break", () => {
     expect(seen.length).toBeGreaterThan(0);
   });
 
+  it("H8: events go on with the next token when one runs out, where there is a next one", async () => {
+    const http = await openTestHttp();
+    let valid = "first";
+    const authenticate = (request: Request) =>
+      request.headers.get("authorization") === `Bearer ${valid}` ? alice : undefined;
+    const fetch = createHttpHandler({ table: operations, services: http.services, authenticate });
+    const rotating = connectOver(fetch, { token: () => valid });
+    const fixed = connectOver(fetch, { token: "first" });
+    const readers = [rotating, fixed].map(({ api }) => api.followEvents()[Symbol.asyncIterator]());
+    const next = readers.map((reader) => reader.next());
+    // Both wait for events: a timer of the check and one of the keep-alive each.
+    await expect.poll(() => http.clock.timerCount).toBe(4);
+    const sentAway = expect(next[1]).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    valid = "second";
+    http.clock.advance(RECHECK_CALLER_MS);
+    await sentAway;
+    await http.addSession(alice);
+    expect((await next[0])?.value).toMatchObject({ event: "session.created" });
+    expect(rotating.requests.map(({ headers }) => headers.get("authorization"))).toEqual([
+      "Bearer first",
+      "Bearer second",
+    ]);
+    expect([rotating.clock.waitsMs, fixed.requests.length]).toEqual([[100], 1]);
+    await readers[0]?.return?.();
+  });
+
   it("H8: a failure that the hub tells in the stream is the caller's error, unless it will pass", async () => {
     for (const [error, expected] of [
       [new Error("disk"), "INTERNAL"],
@@ -228,8 +256,6 @@ describe("following over connections that break", () => {
     closing.abort();
     const refused = await http.call("GET", `/tasks/${taskId}/events`);
     expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([503, "UNAVAILABLE"]);
-    const { createHttpHandler } = await import("../../src/http/handler.js");
-    const { operations } = await import("../../src/operations/table.js");
     fetch = createHttpHandler({ table: operations, services: http.services, authenticate: () => alice });
     await http.start(taskId, nodeId);
     expect((await waiting).value).toMatchObject({ id: "2" });

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { createHttpHandler } from "../../src/http/handler.js";
 import { toProblem } from "../../src/http/problem.js";
 import { createSseBody, type SentEvent } from "../../src/http/sse.js";
+import { operations } from "../../src/operations/table.js";
 import { SSE_KEEP_ALIVE_MS } from "../../src/operations/wire.js";
 import { alice, bob, createManualClock } from "../operations/open-hub-services.js";
-import { openTestHttp } from "./open-test-http.js";
+import { authenticate, openTestHttp, toRequest } from "./open-test-http.js";
 
 /** One block as a client parses it. */
 interface Block {
@@ -43,6 +45,9 @@ function parseBlock(text: string): Block {
 }
 
 const withData = (blocks: readonly Block[]) => blocks.filter(({ data }) => data !== undefined);
+
+/** Resolves when everything that was ready to run has run. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("task events over HTTP", () => {
   async function openTask() {
@@ -173,6 +178,70 @@ describe("task events over HTTP", () => {
     expect(isAborted).toBe(true);
   });
 
+  it("H8: a client that leaves while it reads nothing ends what it followed", async () => {
+    let listenerCount = 0;
+    const http = await openTestHttp({
+      wrapWake: (wake) => ({
+        ...wake,
+        listen(topic, listener) {
+          listenerCount += 1;
+          const unlisten = wake.listen(topic, listener);
+          return () => {
+            listenerCount -= 1;
+            unlisten();
+          };
+        },
+      }),
+    });
+    const nodeId = await http.addNode(alice);
+    const taskId = await http.addTask(alice, await http.addSession(alice, [nodeId]));
+    const before = listenerCount;
+    for (const path of [`/tasks/${taskId}/events?after=0`, "/events"]) {
+      const reader = (await http.call("GET", path)).body!.getReader();
+      await reader.read();
+      const first = reader.read();
+      await http.addSession(alice);
+      await first;
+      expect(listenerCount, path).toBe(before + 1);
+      await reader.cancel();
+      await settled();
+      expect(listenerCount, path).toBe(before);
+    }
+  });
+
+  it("L4: a client that left while its stream was made counts for no reader", async () => {
+    const leaving = new AbortController();
+    const http = await openTestHttp({
+      wrapTasks: (tasks) => ({
+        ...tasks,
+        get(caller, taskId) {
+          leaving.abort();
+          return tasks.get(caller, taskId);
+        },
+      }),
+    });
+    let readerCount = 0;
+    const fetch = createHttpHandler({
+      table: operations,
+      services: http.services,
+      authenticate,
+      onReader() {
+        readerCount += 1;
+        return () => {
+          readerCount -= 1;
+        };
+      },
+    });
+    const taskId = await http.addTask(alice, await http.addSession(alice, [await http.addNode(alice)]));
+    const path = `/tasks/${taskId}/events`;
+    await fetch(toRequest("GET", path, { signal: leaving.signal }));
+    expect(readerCount).toBe(0);
+    const stays = await fetch(toRequest("GET", path));
+    expect(readerCount).toBe(1);
+    await stays.body!.cancel();
+    expect(readerCount).toBe(0);
+  });
+
   it("H8: a hub that closes ends the streams", async () => {
     const closing = new AbortController();
     const { call } = await openTestHttp({ closing: closing.signal });
@@ -215,9 +284,6 @@ describe("the feed over HTTP", () => {
     expect(await response.json()).toMatchObject({ code: "PAST_RETENTION" });
   });
 });
-
-/** Resolves when everything that was ready to run has run. */
-const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("createSseBody", () => {
   function open(batches: AsyncIterable<readonly SentEvent[]>) {

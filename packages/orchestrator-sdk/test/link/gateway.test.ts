@@ -3,7 +3,14 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { CortexError, generateSigningKey, type NodeId, type SessionId, signTokenProof } from "@cortex-mesh/protocol";
 import { IssueTokenRequestSchema } from "@cortex-mesh/protocol/gen";
 import { createMemoryLinkPair } from "@cortex-mesh/testing";
+import { MAX_DATA_STREAMS } from "../../src/link/connection-streams.js";
 import { FORGET_AFTER_MS } from "../../src/link/register.js";
+import {
+  MAX_CAPABILITIES_BYTES,
+  MAX_FACT_CHARS,
+  MAX_LABEL_CHARS,
+  MAX_LABELS,
+} from "../../src/link/registration-facts.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import { registrationOf } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -22,6 +29,9 @@ const feedKinds = async (): Promise<string[]> =>
   (await mesh.store.feed.read(alice.userId, { afterSeq: 0, limit: 1000 }))
     .map(({ kind }) => kind)
     .filter((kind) => kind.startsWith("node."));
+
+const labelsOf = (count: number): Record<string, string> =>
+  Object.fromEntries(Array.from({ length: count }, (_, at) => [`label ${at}`, "x"]));
 
 describe("a registration", () => {
   it("T2: answers with version, epoch, policy, keys and timers", async () => {
@@ -56,6 +66,35 @@ describe("a registration", () => {
     expect(mesh.parts.connections.get(nodeId)).toBeUndefined();
   });
 
+  it.each([
+    ["a boot id that is too long", { bootId: "b".repeat(MAX_FACT_CHARS + 1) }],
+    ["a version that is too long", { version: "1".repeat(MAX_FACT_CHARS + 1) }],
+    ["a version that garbles a terminal", { version: "1\u001b[2J" }],
+    ["a crowd of labels", { labels: labelsOf(MAX_LABELS + 1) }],
+    ["a label without a name", { labels: { "": "x" } }],
+    ["a label whose name is too long", { labels: { ["n".repeat(MAX_LABEL_CHARS + 1)]: "x" } }],
+    ["a label whose value is too long", { labels: { n: "x".repeat(MAX_LABEL_CHARS + 1) } }],
+    ["capabilities without bounds", { capabilities: { os: "x".repeat(MAX_CAPABILITIES_BYTES) } }],
+  ])("T5: is refused with %s, and leaves nothing behind", async (_what, changes) => {
+    const before = (await mesh.services.nodes.get(alice, nodeId)).record;
+    const epoch = await mesh.raiseEpoch(nodeId);
+    const credentials = { nodeId, epoch, expiresAtMs: Number.MAX_SAFE_INTEGER };
+    await expect(mesh.parts.gateway.register(credentials, registrationOf(nodeId, changes))).rejects.toMatchObject({
+      code: "BAD_REQUEST",
+    });
+    const { record } = await mesh.services.nodes.get(alice, nodeId);
+    expect(record).toEqual({ ...before, revision: before.revision + 1, epoch });
+  });
+
+  it("I1: brings the labels that the node has now, beside those that its owner gave it", async () => {
+    const labelled = await mesh.addNode({ labels: { zone: "a" } });
+    const labels = async (): Promise<unknown> => (await mesh.services.nodes.get(alice, labelled)).record.labels;
+    await mesh.dial(labelled, { request: { labels: { ...labelsOf(MAX_LABELS - 1), zone: "forged" } } });
+    expect(await labels()).toEqual({ ...labelsOf(MAX_LABELS - 1), zone: "a" });
+    await mesh.dial(labelled, { request: { labels: { rack: "7" } } });
+    expect(await labels()).toEqual({ rack: "7", zone: "a" });
+  });
+
   it("I3: is refused for a revoked node and for an epoch that is over", async () => {
     const epoch = await mesh.raiseEpoch(nodeId);
     await mesh.raiseEpoch(nodeId);
@@ -74,6 +113,39 @@ describe("a registration", () => {
     ).rejects.toMatchObject({
       code: "NODE_REVOKED",
     });
+  });
+
+  it("I3: happens once with a token: a second one takes nothing over, and the connection that is there goes on", async () => {
+    const node = await mesh.connect(nodeId);
+    const stolen = { nodeId, epoch: node.epoch, expiresAtMs: Number.MAX_SAFE_INTEGER };
+    const again = mesh.parts.gateway.register(
+      stolen,
+      registrationOf(nodeId, { sessionNonce: new Uint8Array(16).fill(9) }),
+    );
+    await expect(again).rejects.toMatchObject({ code: "SUPERSEDED" });
+    await turns();
+    expect(node.tasksClosed).toBeUndefined();
+    expect(node.bodies("superseded")).toEqual([]);
+    const taskId = await mesh.submit(sessionId);
+    await mesh.reaches(taskId, "leased");
+    await until(() => node.grants().length === 1);
+  });
+
+  it("I3: happens once with a token, also when the connection is over", async () => {
+    const node = await mesh.connect(nodeId);
+    node.tasks.close();
+    await until(() => mesh.parts.connections.get(nodeId) === undefined);
+    const stolen = { nodeId, epoch: node.epoch, expiresAtMs: Number.MAX_SAFE_INTEGER };
+    await expect(mesh.parts.gateway.register(stolen, registrationOf(nodeId))).rejects.toMatchObject({
+      code: "SUPERSEDED",
+    });
+    expect(mesh.parts.connections.get(nodeId)).toBeUndefined();
+  });
+
+  it("I3: of no epoch that the hub holds a connection of already", async () => {
+    await mesh.connect(nodeId);
+    const held = mesh.parts.connections.get(nodeId);
+    expect(held === undefined ? undefined : () => mesh.parts.connections.add({ ...held })).toThrow(/already/);
   });
 
   it("T2: a stream without a registration is closed", async () => {
@@ -114,6 +186,22 @@ describe("the beginning of a connection", () => {
     expect(mesh.parts.connections.get(nodeId)).toBeDefined();
     await mesh.clock.advance(5_000);
     await until(() => mesh.parts.connections.get(nodeId) === undefined);
+  });
+
+  it("T2: a second health stream, and a crowd of log streams, are refused and harm nothing", async () => {
+    const node = await mesh.connect(nodeId);
+    const [second, theirs] = createMemoryLinkPair();
+    expect(mesh.parts.gateway.openHealth(node, theirs)).toBe(false);
+    expect(await second.closed).toMatchObject({ code: "BAD_REQUEST" });
+    const logs = Array.from({ length: MAX_DATA_STREAMS }, () => node.openLogs());
+    expect(await node.openLogs().closed).toMatchObject({ code: "QUOTA_EXCEEDED" });
+    logs[0]?.close();
+    await turns();
+    const [next, hubEnd] = createMemoryLinkPair();
+    expect(mesh.parts.gateway.openLogs(node, hubEnd)).toBe(true);
+    next.close();
+    expect(node.tasksClosed).toBeUndefined();
+    expect(await status()).toBe("online");
   });
 
   it("T2: a second control stream is refused and harms nothing", async () => {

@@ -4,7 +4,7 @@ import { MAX_OUTPUT_CHUNK_BYTES } from "@cortex-mesh/protocol";
 import { LogFrameSchema, LogKind } from "@cortex-mesh/protocol/gen";
 import { assertServes, enrolPeer, type GrpcPeer, type PeerConnection } from "../support/grpc-peer.js";
 import { type GrpcHub, startGrpcHub } from "../support/start-grpc-hub.js";
-import { until } from "../support/until.js";
+import { until, untilStill } from "../support/until.js";
 
 /** Answers to these are more than two windows and what the hub holds for a node. */
 const PINGS = 200_000;
@@ -29,16 +29,6 @@ afterEach(async () => {
   await until(() => steady.grants().length > before, "a task for the node that was there before");
   clearInterval(beating);
 });
-
-/** Gives a number once it has not changed for a while: that nothing happens any more has no event. */
-async function untilStill(read: () => number): Promise<number> {
-  let last = -1;
-  while (read() !== last) {
-    last = read();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-  return last;
-}
 
 const hello = { case: "hello" as const, value: { held: [], bootId: "boot" } };
 

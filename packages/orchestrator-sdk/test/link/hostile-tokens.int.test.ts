@@ -112,6 +112,18 @@ describe("a token over the network", () => {
     await expect.poll(() => connection.grants().length).toBe(1);
   });
 
+  it("I3: that was stolen takes no connection over, and its owner comes back with a new proof at any time", async () => {
+    const connection = await peer.connect();
+    const stolen = { sessionNonce: new Uint8Array(16).fill(9) };
+    expect(await codeOf(peer.register(connection.token, stolen))).toBe("SUPERSEDED");
+    expect(await codeOf(peer.register(connection.token))).toBe("SUPERSEDED");
+    await hub.dispatchTo(peer.nodeId);
+    await expect.poll(() => connection.grants().length).toBe(1);
+    // As when the answer to a registration got lost.
+    await peer.register((await peer.token()).token);
+    await peer.connect();
+  });
+
   it("I3: that ran out is replaced by a new proof of the key", async () => {
     hub.skip(10 * 60_000 + 1_000);
     await expect(peer.register(honest)).rejects.toThrow(/token has expired/);

@@ -8,6 +8,7 @@ import { attachLogs } from "../../src/link/log-stream.js";
 import { createOutputReceiver } from "../../src/tasks/output.js";
 import { MAX_UNCOMMITTED_BYTES } from "../../src/tasks/output-bounds.js";
 import { createLocalWake } from "../../src/wake/local.js";
+import { holdBack } from "../support/hold-back.js";
 import { type Mesh, openMesh } from "../support/open-mesh.js";
 import { turns, until } from "../support/until.js";
 
@@ -69,6 +70,32 @@ describe("a stream of logs", () => {
       return (await mesh.store.events.output(systemScope, taskId))?.originSeq === 160;
     });
     await receiver.close();
+  });
+
+  it("T5: is not read on while the node does not take its acknowledgements", async () => {
+    const mesh = await openMesh();
+    const { node, taskId } = await openRunningTask(mesh);
+    const [mine, theirs] = createMemoryLinkPair();
+    const held = holdBack(theirs);
+    mesh.parts.gateway.openLogs(node, held.link);
+    const log = { name: { case: "task", value: { taskId, attempt: 1 } } } as const;
+    const send = (seq: number): void => {
+      const frame = { log, seq: BigInt(seq), kind: LogKind.STDOUT, data: Buffer.from("x"), epoch: BigInt(node.epoch) };
+      mine.send(toBinary(LogFrameSchema, create(LogFrameSchema, frame)));
+    };
+    const received = async (): Promise<unknown> => {
+      node.heartbeat();
+      await mesh.clock.advance(4);
+      await turns(1);
+      return (await mesh.store.events.output(systemScope, taskId))?.originSeq;
+    };
+    send(1);
+    await until(async () => (await received()) === 1);
+    send(2);
+    // Longer than output that flows waits for more.
+    for (let look = 0; look < 200; look += 1) expect(await received()).toBe(1);
+    held.release();
+    await until(async () => (await received()) === 2);
   });
 
   it("T2: a record over the limit ends the stream, and nothing else", async () => {

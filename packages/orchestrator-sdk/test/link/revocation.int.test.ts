@@ -1,7 +1,12 @@
-import { describe, expect, it } from "vitest";
-import { assertServes, codeOf, enrolPeer } from "../support/grpc-peer.js";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { AgentOrchestrator } from "@cortex-mesh/protocol/gen";
+import { MAX_UNTAKEN_BYTES } from "../../src/link/until-taken.js";
+import { assertServes, bearer, codeOf, enrolPeer } from "../support/grpc-peer.js";
 import { startGrpcHub } from "../support/start-grpc-hub.js";
+import { untilStill } from "../support/until.js";
 
+/** Answers to these are more than two windows and what the hub holds for a node. */
+const PINGS = 200_000;
 /** What the promise allows. */
 const REVOKED_WITHIN_MS = 5_000;
 
@@ -26,15 +31,24 @@ describe("a node that is revoked, over the network", () => {
     await assertServes(hub);
   });
 
-  it("I3: hears so although it reads nothing, and its streams are gone", async () => {
+  it("I3: loses its streams although it reads nothing and answers wait for it, and the hub knows nothing of it", async () => {
     const hub = await startGrpcHub();
     const peer = await enrolPeer(hub);
     const connection = await peer.connect();
+    const beating = setInterval(() => connection.heartbeat(), 1_000);
+    onTestFinished(() => clearInterval(beating));
     connection.tasks.onFrames(() => new Promise(() => {}));
-    connection.say({ case: "ping", value: { id: 1n } });
-    connection.say({ case: "ping", value: { id: 2n } });
+    for (let index = 0; index < PINGS; index += 1) connection.say({ case: "ping", value: { id: 2n ** 64n - 1n } });
+    // The hub takes no more of it: its answers wait.
+    await untilStill(() => connection.tasks.bufferedBytes);
+    expect(connection.tasks.bufferedBytes).toBeGreaterThan(MAX_UNTAKEN_BYTES);
     await hub.alice.revokeNode({ nodeId: peer.nodeId });
     expect((await connection.health.closed)?.code).toBe("NODE_REVOKED");
+    // What waits in front of the reason is never read: the end comes as a reset of the stream, or of the connection.
+    expect(await connection.tasks.closed).toBeDefined();
+    expect((await hub.alice.getNode({ nodeId: peer.nodeId })).status).toBe("revoked");
+    const late = peer.open("data").client(AgentOrchestrator).logStream(bearer(connection.token));
+    expect((await late.closed)?.code).toBe("SUPERSEDED");
     await assertServes(hub);
   });
 });

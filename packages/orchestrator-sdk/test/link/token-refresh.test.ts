@@ -7,10 +7,10 @@ import {
   type SigningKey,
   signTokenProof,
 } from "@cortex-mesh/protocol";
-import { REFRESH_GRACE_MS } from "../../src/link/token-life.js";
+import { LONGEST_LOOK_MS, REFRESH_GRACE_MS } from "../../src/link/token-life.js";
 import { TOKEN_TTL_MS } from "../../src/nodes/tokens.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
-import type { ScriptedNode } from "../support/scripted-node.js";
+import { connectScriptedNode, type ScriptedNode } from "../support/scripted-node.js";
 import { until } from "../support/until.js";
 
 const BEAT_MS = 5_000;
@@ -131,6 +131,60 @@ describe("a connection that stays", () => {
     prove(await challenged());
     await until(() => node.bodies("tokenIssued").length === 1);
     expect(node.tasksClosed).toBeUndefined();
+  });
+
+  it("I3: whose proof takes the database long has its later answers ignored, and lives on", async () => {
+    const first = await challenged();
+    const { get } = mesh.store.nodes;
+    let goOn = (): void => {};
+    const slow = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    Object.assign(mesh.store.nodes, { get: (...args: Parameters<typeof get>) => slow.then(() => get(...args)) });
+    prove(first);
+    const second = await challenged();
+    Object.assign(mesh.store.nodes, { get });
+    goOn();
+    await until(() => node.bodies("tokenIssued").length === 1);
+    prove(second);
+    await pass(60_000);
+    expect(node.tasksClosed).toBeUndefined();
+    expect(node.bodies("tokenIssued")).toHaveLength(1);
+  });
+
+  it("I3: may answer every question of a while at once", async () => {
+    const asked = [await challenged(), await challenged(), await challenged()];
+    for (const nonce of asked) prove(nonce);
+    await until(() => node.bodies("tokenIssued").length === 1);
+    expect(node.tasksClosed).toBeUndefined();
+  });
+
+  it("I3: is asked at once when the wall clock is set forward, and goes on with a token that other streams take", async () => {
+    mesh.clock.setNowMs(mesh.clock.nowMs() + 24 * 60 * 60_000);
+    await pass(LONGEST_LOOK_MS);
+    const nonce = nonces()[0];
+    if (nonce === undefined) throw new Error("the hub did not ask");
+    expect(node.tasksClosed).toBeUndefined();
+    prove(nonce);
+    const { token } = await until(() => node.bodies("tokenIssued")[0]);
+    expect(await mesh.parts.tokens.verify(token)).toMatchObject({ nodeId });
+    await pass(2 * REFRESH_GRACE_MS);
+    expect(node.tasksClosed).toBeUndefined();
+  });
+
+  it("I3: is asked in time for the token that it registered with, however little of its life is left", async () => {
+    const epoch = await mesh.raiseEpoch(nodeId);
+    const leftMs = 5 * 60_000;
+    node = await connectScriptedNode({
+      gateway: mesh.parts.gateway,
+      nodeId,
+      epoch,
+      expiresAtMs: mesh.clock.nowMs() + leftMs,
+    });
+    await node.hello();
+    const startMs = mesh.clock.monotonicMs();
+    await challenged();
+    expect(mesh.clock.monotonicMs() - startMs).toBeLessThanOrEqual(2 * 60_000 + LONGEST_LOOK_MS);
   });
 
   it("I3: is not kept alive by a wall clock that is set back", async () => {

@@ -61,6 +61,22 @@ describe("figures of a hub", () => {
     expect(await linesOf(other, "cortex_invites_created_total")).toEqual(["cortex_invites_created_total 0"]);
   });
 
+  it("L4: a fault is told from an answer that is planned, and a status that has no name adds no label", async () => {
+    const metrics = createPrometheusMetrics();
+    for (const status of [200, 499, 500, 503, 507, 507, 777, 778]) {
+      metrics.requestAnswered({ operation: "listNodes", status, durationMs: 1 });
+    }
+    const lines = await linesOf(metrics, "cortex_http_requests_total");
+    expect(lines.map((line) => /status="(\w+)"\} (\d+)$/.exec(line)?.slice(1))).toEqual([
+      ["200", "1"],
+      ["499", "1"],
+      ["500", "1"],
+      ["503", "1"],
+      ["507", "2"],
+      ["other", "2"],
+    ]);
+  });
+
   it("L4: a reader that ends twice is counted off once", async () => {
     const metrics = createPrometheusMetrics();
     const [end] = [metrics.readerOpened("sse"), metrics.readerOpened("sse")];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isCortexError } from "@cortex-mesh/protocol";
-import { createNonceMint, MAX_SPENT_NONCES, NONCE_TTL_MS } from "../../src/nodes/nonces.js";
+import { createNonceMint, MAX_SPENT_BY_ONE, MAX_SPENT_NONCES, NONCE_TTL_MS } from "../../src/nodes/nonces.js";
 import { systemRandom } from "../../src/nodes/random.js";
 import { createManualClock } from "./open-identity.js";
 
@@ -39,20 +39,30 @@ describe("nonces", () => {
     expect(mint.isValid(nonce, ["x"])).toBe(false);
   });
 
+  const codeOfSpend = (mint: ReturnType<typeof setUp>["mint"], spender: string): unknown => {
+    try {
+      return mint.spend(mint.issue([]), spender);
+    } catch (error) {
+      return isCortexError(error) ? error.code : error;
+    }
+  };
+
   it("I3: what is remembered of spent ones is bounded, and expired ones make room", () => {
     const { clock, mint } = setUp();
-    for (let count = 0; count < MAX_SPENT_NONCES; count += 1) mint.spend(mint.issue([]));
-    const next = mint.issue([]);
-    let refusal: unknown;
-    try {
-      mint.spend(next);
-    } catch (error) {
-      refusal = error;
-    }
-    expect(isCortexError(refusal) && refusal.code).toBe("UNAVAILABLE");
+    for (let count = 0; count < MAX_SPENT_NONCES; count += 1) mint.spend(mint.issue([]), `node ${count >> 6}`);
+    expect(codeOfSpend(mint, "newcomer")).toBe("UNAVAILABLE");
     clock.advance(NONCE_TTL_MS + 1);
     const later = mint.issue([]);
-    expect(mint.spend(later)).toBe(true);
-    expect(mint.spend(later)).toBe(false);
+    expect(mint.spend(later, "newcomer")).toBe(true);
+    expect(mint.spend(later, "newcomer")).toBe(false);
+  });
+
+  it("I3: one spender that uses up what it may is refused for a minute, and nobody else", () => {
+    const { clock, mint } = setUp();
+    for (let count = 0; count < MAX_SPENT_BY_ONE; count += 1) expect(codeOfSpend(mint, "loud")).toBe(true);
+    expect(codeOfSpend(mint, "loud")).toBe("UNAVAILABLE");
+    expect(codeOfSpend(mint, "quiet")).toBe(true);
+    clock.advance(NONCE_TTL_MS + 1);
+    expect(codeOfSpend(mint, "loud")).toBe(true);
   });
 });

@@ -19,7 +19,7 @@ import {
 } from "@cortex-mesh/protocol";
 import { type IssueTokenRequest, IssueTokenRequestSchema } from "@cortex-mesh/protocol/gen";
 import { systemScope } from "../../src/access/scope.js";
-import { NONCE_TTL_MS } from "../../src/nodes/nonces.js";
+import { MAX_SPENT_BY_ONE, NONCE_TTL_MS } from "../../src/nodes/nonces.js";
 import { createTokens, TOKEN_AUDIENCE, TOKEN_TTL_MS, TOKEN_TYPE } from "../../src/nodes/tokens.js";
 import type { NodeRecord } from "../../src/store/records.js";
 import { openIdentity, refusalOf } from "./open-identity.js";
@@ -162,6 +162,24 @@ describe("issuing tokens", () => {
     expect((await refusalOf(tokens.issue(requestOf(0n))))?.code).toBe("NODE_REVOKED");
     expect((await refusalOf(tokens.issue(requestOf(0n, generateSigningKey()))))?.code).toBe("UNAUTHENTICATED");
     expect((await nodeNow()).epoch).toBe(0);
+  });
+
+  it("I3: a revoked key that asks without end locks nobody out, neither from connecting nor from staying", async () => {
+    const { tokens, requestOf, store, nodeNow } = await setUp();
+    const node = await nodeNow();
+    await store.transaction((tx) => tx.nodes.update({ ...node, revision: 2, revokedAtMs: 1 }));
+    const refusals = new Set<string | undefined>();
+    for (let count = 0; count < 2 * MAX_SPENT_BY_ONE; count += 1) {
+      refusals.add((await refusalOf(tokens.issue(requestOf(0n))))?.code);
+    }
+    expect([...refusals]).toEqual(["NODE_REVOKED"]);
+  });
+
+  it("I3: a node that connects without end is refused for a while, and may still renew", async () => {
+    const { tokens, requestOf } = await setUp();
+    for (let count = 0; count < MAX_SPENT_BY_ONE; count += 1) await tokens.issue(requestOf(0n));
+    expect((await refusalOf(tokens.issue(requestOf(0n))))?.code).toBe("UNAVAILABLE");
+    expect((await tokens.issue(requestOf(BigInt(MAX_SPENT_BY_ONE)))).epoch).toBe(BigInt(MAX_SPENT_BY_ONE));
   });
 });
 

@@ -21,9 +21,9 @@ import { createTaskService } from "../../src/tasks/create-task-service.js";
 import { createDeadlines } from "../../src/tasks/deadlines.js";
 import { createInputRelay } from "../../src/tasks/input.js";
 import { loseAttemptsOf } from "../../src/tasks/lose-all.js";
-import type { AttemptEnd } from "../../src/tasks/machine.js";
 import { openOutputFiles } from "../../src/tasks/output-files.js";
 import { createPlacement } from "../../src/tasks/place.js";
+import type { AttemptEnd } from "../../src/tasks/task-changes.js";
 import type { TaskService } from "../../src/tasks/task-service.js";
 import { createLocalWake } from "../../src/wake/local.js";
 import type { Wake } from "../../src/wake/wake.js";
@@ -85,9 +85,11 @@ export interface TestHub {
 /** How {@link openTestHub} may differ. */
 export interface TestHubOptions {
   readonly wrapTasks?: (tasks: TaskService) => TaskService;
+  readonly wrapWake?: (wake: Wake) => Wake;
 }
 
-export async function openTestHub({ wrapTasks = (tasks) => tasks }: TestHubOptions = {}): Promise<TestHub> {
+export async function openTestHub(options: TestHubOptions = {}): Promise<TestHub> {
+  const { wrapTasks = (tasks) => tasks, wrapWake = (wake) => wake } = options;
   const directory = await mkdtemp(join(tmpdir(), "cortex-operations-"));
   const store = createMemoryStore();
   const files = await openOutputFiles(directory);
@@ -97,7 +99,7 @@ export async function openTestHub({ wrapTasks = (tasks) => tasks }: TestHubOptio
     await rm(directory, { recursive: true, force: true });
   });
   const clock = createManualClock();
-  const wake = createLocalWake();
+  const wake = wrapWake(createLocalWake());
   const ids = systemIds;
   const writer = createTaskWriter({ store, wake, clock });
   const connections = createNodeConnections();

@@ -13,7 +13,15 @@ const AT_MS = Date.UTC(2027, 0, 15, 8);
 const AT = "2027-01-15T08:00:00.000Z";
 
 describe("toTaskResource", () => {
-  const output = { lastSeq: 3, stdoutBytes: 5, stderrBytes: 0, complete: false, attempt: 1, originSeq: 2 };
+  const output = {
+    lastSeq: 3,
+    stdoutBytes: 5,
+    stderrBytes: 0,
+    complete: false,
+    attempt: 1,
+    originSeq: 2,
+    hasGap: false,
+  };
   const show = (changes: Parameters<typeof taskRecord>[0]) => {
     const task = taskRecord({ createdAtMs: AT_MS, ...changes });
     const resource = toTaskResource({ task, request: requestRecord(), output: { taskId: task.taskId, ...output } });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { type Clock, systemClock, systemIds } from "@cortex-mesh/protocol";
-import { createHub, type Hub } from "../../src/hub.js";
+import { createHub, type Hub, type HubOptions } from "../../src/hub.js";
 import { type HubAuthority, openAuthority } from "../../src/nodes/authority.js";
 import { createMemoryStore } from "../../src/store/memory/memory-store.js";
 
@@ -21,12 +21,12 @@ export interface GrpcHub {
   dispatchTo(nodeId: string): Promise<string>;
 }
 
-export async function startGrpcHub(): Promise<GrpcHub> {
+export async function startGrpcHub(options: Pick<HubOptions, "strangers"> = {}): Promise<GrpcHub> {
   const data = await mkdtemp(join(tmpdir(), "cortex-hub-"));
   let skippedMs = 0;
   const clock: Clock = { ...systemClock, nowMs: () => systemClock.nowMs() + skippedMs };
   const store = createMemoryStore();
-  const hub = await createHub({ data, store, clock });
+  const hub = await createHub({ data, store, clock, ...options });
   onTestFinished(async () => {
     await hub.close();
     await store.close();

@@ -17,6 +17,7 @@ export function taskRecord(changes: Partial<TaskRecord> = {}): TaskRecord {
     idempotencyKey: undefined,
     requestSha256: "00",
     createdAtMs: 1,
+    queuedAtMs: 1,
     state: "queued",
     disconnected: false,
     cancelling: false,

@@ -23,3 +23,13 @@ export async function until<T>(
     await turns(1);
   }
 }
+
+/** Gives a number once it has not changed for a while: that nothing happens any more has no event. */
+export async function untilStill(read: () => number): Promise<number> {
+  let last = -1;
+  while (read() !== last) {
+    last = read();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  return last;
+}

@@ -1,6 +1,12 @@
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, SessionId, TaskId } from "@cortex-mesh/protocol";
+import { createHub } from "../../src/hub.js";
+import { LEASE_MS } from "../../src/link/report-health.js";
 import { bouncePauseMs } from "../../src/tasks/bounce-pause.js";
+import { checkDeadlines } from "../../src/tasks/deadlines.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -83,6 +89,58 @@ describe("a task in the queue", () => {
     if (leftMs > 0) expect((await next.task(taskId)).state).toBe("queued");
     await next.clock.advance(1);
     await next.reaches(taskId, "timed_out");
+  });
+});
+
+describe("the wait of a task over a restart of the hub", () => {
+  it("H5: is not set back by a node that declined it", async () => {
+    const node = await mesh.connect(nodeId);
+    const taskId = await mesh.submit(sessionId, { queueTimeoutMs: 500 });
+    await mesh.reaches(taskId, "leased");
+    await mesh.clock.advance(300);
+    node.say({ case: "draining", value: {} });
+    node.declined({ taskId, attempt: 1 }, false);
+    await mesh.reaches(taskId, "queued");
+    const next = await mesh.restart({ nowMs: mesh.clock.nowMs() });
+    await next.clock.advance(199);
+    expect((await next.task(taskId)).state).toBe("queued");
+    await next.clock.advance(1);
+    await next.reaches(taskId, "timed_out");
+  });
+
+  it("H5: counts from the loss of the attempt that ran", async () => {
+    const { taskId } = await loseNode({ effect: "idempotent", queueTimeoutMs: 500 });
+    await mesh.clock.advance(LOST_MS);
+    await mesh.reaches(taskId, "queued");
+    await mesh.clock.advance(300);
+    const next = await mesh.restart({ nowMs: mesh.clock.nowMs() });
+    await next.clock.advance(199);
+    expect((await next.task(taskId)).state).toBe("queued");
+    await next.clock.advance(1);
+    await next.reaches(taskId, "timed_out");
+  });
+});
+
+describe("the times of a hub", () => {
+  it.each([
+    ["lostAfterMs", [Number.NaN, -1, 0, 24_999, Number.POSITIVE_INFINITY, 2 ** 31]],
+    ["reconnectWindowMs", [Number.NaN, -1, 0, 24_999, Number.POSITIVE_INFINITY, 2 ** 31]],
+    ["maxFreezeMs", [Number.NaN, -1, 0, Number.POSITIVE_INFINITY, 2 ** 31]],
+    ["restartFreezeMs", [Number.NaN, -1, 0, Number.POSITIVE_INFINITY, 2 ** 31]],
+  ] as const)("E5: are in their range: %s", (name, wrong) => {
+    for (const ms of wrong) {
+      expect(() => checkDeadlines({ [name]: ms }, LEASE_MS), `${ms}`).toThrow(
+        new RegExp(`^deadlines.${name} is ${ms} ms`),
+      );
+    }
+    for (const ms of [undefined, 25_000, 2 ** 31 - 1])
+      expect(() => checkDeadlines({ [name]: ms }, LEASE_MS)).not.toThrow();
+  });
+
+  it("E5: are checked before a hub opens anything", async () => {
+    const data = join(tmpdir(), `cortex-never-made-${process.pid}`);
+    await expect(createHub({ data, deadlines: { lostAfterMs: 20_000 } })).rejects.toThrow(RangeError);
+    expect(existsSync(data)).toBe(false);
   });
 });
 

@@ -2,6 +2,9 @@ import * as fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, TaskId } from "@cortex-mesh/protocol";
 import { createVirtualClock, type VirtualClock } from "@cortex-mesh/testing";
+import { watchFreezes } from "../../src/hub-events.js";
+import { createPrometheusMetrics } from "../../src/metrics/prometheus.js";
+import { DEFAULT_RECONNECT_WINDOW_MS } from "../../src/tasks/deadlines.js";
 import {
   createDisconnectBreaker,
   DEFAULT_BREAKER_LIMITS,
@@ -116,6 +119,33 @@ describe("a breaker", () => {
     expect(breaker.freeze).toBeUndefined();
   });
 
+  it("H4: sees most nodes vanish also while it waits for those of before its start, and waits for all of them", async () => {
+    breaker.restarted(nodes.slice(0, 12));
+    come(0, 5);
+    await clock.advance(restartFreezeMs - 1);
+    vanish(0, 2);
+    expect(breaker.freeze).toMatchObject({ reason: "restarted" });
+    vanish(2, 5);
+    expect(breaker.freeze).toEqual({ reason: "vanished", missingCount: 12, affectedCount: 12, leftMs: maxFreezeMs });
+    await clock.advance(maxFreezeMs - 1);
+    expect(breaker.freeze).toMatchObject({ reason: "vanished", leftMs: 1 });
+    await clock.advance(1);
+    expect(breaker.freeze).toBeUndefined();
+    expect(clock.pendingCount).toBe(0);
+    expect(changes).toEqual(["restarted", "vanished", undefined]);
+  });
+
+  it("H4: remembers who vanished just before the wait for the nodes of before its start was over", async () => {
+    breaker.restarted(nodes.slice(10, 12));
+    come(0, 5);
+    await clock.advance(restartFreezeMs - 1);
+    vanish(0, 2);
+    await clock.advance(1);
+    expect(breaker.freeze).toBeUndefined();
+    vanish(2, 3);
+    expect(breaker.freeze).toMatchObject({ reason: "vanished", affectedCount: 3 });
+  });
+
   it("H4: takes nothing from the nodes of a hub that stops", () => {
     come(0, 10);
     breaker.close();
@@ -203,6 +233,43 @@ describe("any history of nodes that come and go", () => {
   });
 });
 
+describe("what a hub tells of a freeze", () => {
+  it("L4: its begin and its end, with the reason, and a figure that is 1 meanwhile", async () => {
+    const clock = createVirtualClock();
+    const breaker = createDisconnectBreaker({ clock });
+    const metrics = createPrometheusMetrics();
+    const lines: unknown[] = [];
+    const line = (level: string) => (facts: object) =>
+      void lines.push([level, "reason" in facts ? facts.reason : undefined]);
+    const logger = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+    watchFreezes(breaker, { logger, metrics });
+    const figures = async () =>
+      (await metrics.read()).text
+        .split("\n")
+        .filter((text) => text.startsWith("cortex_attempts_frozen{"))
+        .map((text) => text.replace(/^.*reason="(\w+)".* (\d)$/, "$1 $2"));
+    expect(await figures()).toEqual(["vanished 0", "restarted 0"]);
+    breaker.restarted(nodes.slice(0, 1));
+    expect(await figures()).toEqual(["vanished 0", "restarted 1"]);
+    await clock.advance(restartFreezeMs);
+    for (const nodeId of nodes.slice(0, 4)) breaker.came(nodeId);
+    for (const nodeId of nodes.slice(0, 4)) breaker.vanished(nodeId);
+    expect(await figures()).toEqual(["vanished 1", "restarted 0"]);
+    await clock.advance(maxFreezeMs);
+    expect(await figures()).toEqual(["vanished 0", "restarted 0"]);
+    expect(lines).toEqual([
+      ["info", "restarted"],
+      ["info", "restarted"],
+      ["warn", "vanished"],
+      ["info", "vanished"],
+    ]);
+  });
+
+  it("H4: many nodes that vanish for good are waited for no longer than one node by itself", () => {
+    expect(maxFreezeMs).toBe(DEFAULT_RECONNECT_WINDOW_MS);
+  });
+});
+
 describe("tasks of a mesh whose nodes vanish", () => {
   const LOST_MS = 1_000;
   const WINDOW_MS = 2_000;
@@ -259,6 +326,39 @@ describe("tasks of a mesh whose nodes vanish", () => {
     expect(await states()).toEqual(["running", "running", "running", "running"]);
     await mesh.clock.advance(1);
     await until(async () => (await states()).join() === "running,running,queued,queued");
+  });
+
+  it("H4: a node that fell silent just before the others were back has the same time to arrive as they had", async () => {
+    await open(4, "idempotent");
+    await vanish(3);
+    const late = tasks[3]!;
+    late.node.tasks.close();
+    await until(async () => (await mesh.task(late.taskId)).disconnected);
+    await mesh.clock.advance(LOST_MS - 1);
+    for (const { taskId, node } of tasks.slice(0, 2)) {
+      const again = await mesh.dial(node.nodeId);
+      await again.hello([{ taskId, attempt: 1, state: 2 }]);
+    }
+    // The deadlines had not fired yet.
+    await mesh.clock.advance(LOST_MS - 1);
+    expect(await states()).toEqual(["running", "running", "running", "running"]);
+    await mesh.clock.advance(1);
+    await until(async () => (await states()).join() === "running,running,queued,queued");
+  });
+
+  it("H4: a task that is to be cancelled right after the wait is over is not given up before its node could arrive", async () => {
+    await open(4, "idempotent");
+    await vanish(4);
+    await mesh.clock.advance(10 * WINDOW_MS);
+    for (const { taskId, node } of tasks.slice(0, 2)) {
+      const again = await mesh.dial(node.nodeId);
+      await again.hello([{ taskId, attempt: 1, state: 2 }]);
+    }
+    await mesh.services.tasks.cancel(alice, tasks[3]!.taskId);
+    await mesh.clock.advance(LOST_MS - 1);
+    expect((await states())[3]).toBe("running");
+    await mesh.clock.advance(1);
+    await until(async () => (await states())[3] === "indeterminate");
   });
 
   it("H4: after a bounded time they are given up, however few nodes are back", async () => {

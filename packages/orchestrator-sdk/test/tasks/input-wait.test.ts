@@ -1,8 +1,8 @@
 /** How long a writer of input waits, and for what: a node, its turn, its own body, a process that reads slowly. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { MAX_PENDING_INPUT_BYTES, type NodeId, type SessionId, type TaskId } from "@cortex-mesh/protocol";
-import { INPUT_WAIT_MS } from "../../src/tasks/input.js";
 import { MAX_INPUT_WRITERS } from "../../src/tasks/input-channel.js";
+import { INPUT_STALL_MS, INPUT_WAIT_MS } from "../../src/tasks/input-holder.js";
 import { alice, type Mesh, openMesh } from "../support/open-mesh.js";
 import type { ScriptedNode } from "../support/scripted-node.js";
 import { turns, until } from "../support/until.js";
@@ -197,13 +197,73 @@ describe("input for a task that no node runs right now", () => {
     const again = await mesh.dial(nodeId);
     await again.hello([{ taskId, attempt: 1, state: 2 }]);
     await until(() => pieces(again).length === 1);
-    // The wait is over: a process that does not read holds its writer up as long as it likes.
+    // The wait for a node is over: a process that does not read holds its writer up for longer.
     for (let elapsedMs = 0; elapsedMs < 4 * INPUT_WAIT_MS; elapsedMs += 4_000) {
       again.heartbeat();
       await mesh.clock.advance(4_000);
     }
     ack(3, false, again);
     expect(await written).toEqual({ acceptedBytes: 3 });
+  });
+});
+
+describe("input for a process that takes nothing", () => {
+  /** Time passes in steps in which the node stays alive. */
+  const pass = async (ms: number): Promise<void> => {
+    for (let leftMs = ms; leftMs > 0; leftMs -= 4_000) {
+      node.heartbeat();
+      await mesh.clock.advance(Math.min(4_000, leftMs));
+    }
+  };
+
+  it("E8: waits as long as something is taken now and then, then says how much was, before HTTP clients give up", async () => {
+    expect(INPUT_WAIT_MS + 3 * INPUT_STALL_MS).toBeLessThan(300_000);
+    await run();
+    let outcome: unknown;
+    const written = write("x".repeat(200 * 1024));
+    written.catch((error: unknown) => (outcome = error));
+    await until(() => pieces().length === 1);
+    await pass(INPUT_STALL_MS - 1);
+    ack(1);
+    await turns();
+    await pass(INPUT_STALL_MS - 1);
+    ack(64 * 1024);
+    await until(() => pieces().length === 2);
+    await pass(INPUT_STALL_MS - 1);
+    await turns();
+    expect(outcome).toBeUndefined();
+    await pass(1);
+    await until(() => outcome !== undefined);
+    expect(outcome).toMatchObject({ code: "UNAVAILABLE", details: { acceptedBytes: 128 * 1024 } });
+    const rest = write("y");
+    ack(128 * 1024);
+    await until(() => pieces().length === 3);
+    expect(pieces()[2]).toMatchObject({ offset: 128n * 1024n, data: "y" });
+    ack(128 * 1024 + 1);
+    expect(await rest).toEqual({ acceptedBytes: 1 });
+  });
+
+  it("E8: is not waited for either by those who are behind in turn", async () => {
+    await run();
+    const stuck = new AbortController();
+    const first = mesh.services.tasks.input(alice, taskId, { data: silence(), eof: false, signal: stuck.signal });
+    first.catch(() => undefined);
+    await turns();
+    const timers = mesh.clock.pendingCount;
+    const behind = expect(write("behind")).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      details: { acceptedBytes: 0 },
+    });
+    await turns();
+    await pass(INPUT_STALL_MS);
+    await behind;
+    expect(mesh.clock.pendingCount).toBeLessThanOrEqual(timers);
+    const last = write("last");
+    stuck.abort();
+    await until(() => pieces().length === 1);
+    expect(pieces()[0]).toMatchObject({ offset: 0n, data: "last" });
+    ack(4);
+    await last;
   });
 });
 

@@ -25,7 +25,10 @@ beforeEach(async () => {
 async function* chunks(...texts: string[]): AsyncGenerator<Uint8Array> {
   for (const text of texts) yield Buffer.from(text);
 }
-const write = (text: string, options: { readonly eof?: boolean; readonly signal?: AbortSignal } = {}) => {
+const write = (
+  text: string,
+  options: { readonly eof?: boolean; readonly offset?: number; readonly signal?: AbortSignal } = {},
+) => {
   const written = mesh.services.tasks.input(alice, taskId, { data: chunks(text), eof: false, ...options });
   written.catch(() => undefined);
   return written;
@@ -182,6 +185,55 @@ describe("input over a reconnect", () => {
     expect(pieces(again)[0]).toMatchObject({ offset: 7n, data: "abc" });
     ack(10, false, again);
     await written;
+  });
+
+  it("H4: waits for the node of a hub that starts again, and goes behind what its process has, all of it", async () => {
+    await run();
+    mesh = await mesh.restart();
+    const written = write("abc");
+    await turns();
+    const again = await mesh.dial(nodeId);
+    await again.hello([{ taskId, attempt: 1, state: 2, inputOffset: 7n }]);
+    await until(() => pieces(again).length === 1);
+    expect(pieces(again)[0]).toMatchObject({ offset: 7n, data: "abc" });
+    ack(10, false, again);
+    expect(await written).toEqual({ acceptedBytes: 3 });
+  });
+
+  it("H4: what the process took before anybody wrote to a hub that starts again counts", async () => {
+    await run();
+    mesh = await mesh.restart();
+    const again = await mesh.dial(nodeId);
+    await again.hello([{ taskId, attempt: 1, state: 2 }]);
+    ack(5, false, again);
+    await turns();
+    const written = write("abc");
+    await until(() => pieces(again).length === 1);
+    expect(pieces(again)[0]).toMatchObject({ offset: 5n, data: "abc" });
+    ack(8, false, again);
+    await written;
+  });
+
+  it("H4: a writer that names its offset is told where to go on when the hub starts again, and no byte is missed", async () => {
+    await run();
+    const first = write("abcdef", { offset: 0 });
+    await until(() => pieces().length === 1);
+    ack(2);
+    // The rest was sent, and counted as taken for the hub that stops.
+    mesh = await mesh.restart();
+    await expect(first).rejects.toMatchObject({ details: { acceptedBytes: 6 } });
+    const again = await mesh.dial(nodeId);
+    await again.hello([{ taskId, attempt: 1, state: 2, inputOffset: 2n }]);
+    await expect(write("ghi", { offset: 6 })).rejects.toMatchObject({
+      code: "PRECONDITION_FAILED",
+      details: { offset: 2, acceptedBytes: 0 },
+    });
+    expect(pieces(again)).toEqual([]);
+    const rest = write("cdefghi", { offset: 2 });
+    await until(() => pieces(again).length === 1);
+    expect(pieces(again)[0]).toMatchObject({ offset: 2n, data: "cdefghi" });
+    ack(9, false, again);
+    expect(await rest).toEqual({ acceptedBytes: 7 });
   });
 
   it("E8: is not given to another attempt; its writer is told", async () => {

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { TaskRecord } from "../../src/store/records.js";
-import { type AttemptEnd, isFinal, MAX_TASK_NOTES, type TaskInputEvent, transition } from "../../src/tasks/machine.js";
+import { isFinal, MAX_TASK_NOTES, type TaskInputEvent, transition } from "../../src/tasks/machine.js";
+import type { AttemptEnd } from "../../src/tasks/task-changes.js";
 import { attemptRecord, NODE_ID, taskRecord } from "../support/task-record.js";
 
 const end = (state: AttemptEnd["state"], changes: Partial<AttemptEnd> = {}): AttemptEnd => ({

@@ -4,8 +4,9 @@
  */
 import { describe, expect, it } from "vitest";
 import type { TaskRecord } from "../../src/store/records.js";
-import { type AttemptEnd, type TaskInputEvent, transition } from "../../src/tasks/machine.js";
+import { type TaskInputEvent, transition } from "../../src/tasks/machine.js";
 import { type Held, reconcile } from "../../src/tasks/recover.js";
+import type { AttemptEnd } from "../../src/tasks/task-changes.js";
 import { attemptRecord, NODE_ID, taskRecord } from "../support/task-record.js";
 
 const end = (state: AttemptEnd["state"], changes: Partial<AttemptEnd> = {}): AttemptEnd => ({

@@ -35,6 +35,16 @@ describe("records that become events", () => {
     expect(events.map(({ bytes }) => bytes.toString())).toEqual(["a".repeat(60_000), `€${"b".repeat(10_000)}`]);
   });
 
+  it("E2: a record without bytes does not put the next one into the other stream", () => {
+    const pieces = [
+      pieceOf("stdout", Buffer.from("out"), 0),
+      pieceOf("stderr", Buffer.alloc(0), 1),
+      pieceOf("stderr", Buffer.from("err"), 2),
+    ];
+    const events = eventBytes(pieces).map(({ kind, bytes }) => `${kind} ${bytes.toString()}`);
+    expect(events).toEqual(["stdout out", "stderr err"]);
+  });
+
   it("E2: whatever the records are, every byte is in one event of its stream, in order and of the right length", () => {
     const sizes = fc.constantFrom(0, 1, 2, 3, 100, 65_535, 65_536, 65_537, 262_144);
     const piece = fc.record({

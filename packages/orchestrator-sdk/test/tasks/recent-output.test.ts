@@ -80,6 +80,19 @@ describe("recent output", () => {
     expect(counted.readBytes()).toBe(8 * MIB);
   });
 
+  it("T5: what is kept of many tiny records costs about their bytes, and is read without walking over each", async () => {
+    const files = withRecentOutput(openCountedFiles().files);
+    const taskId = systemIds.next("task");
+    const lines = Array.from({ length: 20_000 }, (_, i) => Buffer.from(String.fromCharCode(97 + (i % 26))));
+    for (let offset = 0; offset < lines.length; offset += 100) {
+      await files.append(taskId, "stdout", { offset, chunks: lines.slice(offset, offset + 100) });
+    }
+    const pieces: Uint8Array[] = [];
+    for await (const piece of files.read(taskId, "stdout", { start: 0, end: lines.length })) pieces.push(piece);
+    expect(pieces.length).toBeLessThan(5);
+    expect(Buffer.concat(pieces)).toEqual(Buffer.concat(lines));
+  });
+
   it("E2: a write that failed is not kept, and a range written again gives the new bytes", async () => {
     const counted = openCountedFiles();
     const files = withRecentOutput(counted.files);

@@ -61,6 +61,11 @@ export interface GrpcServer extends AsyncDisposable {
   listen(address: string): Promise<number>;
   /** Says by health whether the server serves. It does until it is closed or this says otherwise. */
   setServing(isServing: boolean): void;
+  /**
+   * The connections that were trusted as the owner's are strangers' again. With `isFinal` they are told to go and dropped a
+   * few seconds later.
+   */
+  withdrawTrust(owner: string, options?: { readonly isFinal?: boolean }): void;
   /** Takes no more calls, waits up to `graceMs` for those that run, then drops them. Idempotent. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
   /** Drops every connection now. Idempotent. */
@@ -75,14 +80,21 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const server = new Server(grpcOptions(keepalive));
   const services = new Map<string, DescService>();
   const standard = addStandardServices(server, services);
-  const guard = createConnectionGuard({ handshakeTimeoutMs, clock });
   const strangers =
     limits === undefined ? undefined : createStrangerGuard(limits, { clock, trustedCalls: MAX_STREAMS_PER_CONNECTION });
+  const guard = createConnectionGuard({
+    handshakeTimeoutMs,
+    clock,
+    isHeldBack: (session) => strangers?.isStranger(session) ?? false,
+  });
   configureServer(server, http2Options(handshakeTimeoutMs, limits), (http2Server) => {
     guard.watch(http2Server);
     strangers?.watch(http2Server);
   });
-  const trust = (peerAddress: string): void => strangers?.trust(peerAddress);
+  const trust = (peerAddress: string, owner: string): void => {
+    const session = strangers?.trust(peerAddress, owner);
+    if (session !== undefined) guard.release(session);
+  };
   let closing: Promise<void> | undefined;
 
   function forceClose(): void {
@@ -112,6 +124,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
     listen: (address) => bind(server, address, tls),
     setServing: standard.setServing,
+    withdrawTrust: (owner, { isFinal = false } = {}) => strangers?.withdraw(owner, { isFinal }),
     close({ graceMs = 0 } = {}) {
       closing ??= shutDown(graceMs);
       return closing;

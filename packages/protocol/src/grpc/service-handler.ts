@@ -26,8 +26,8 @@ export interface CallContext {
   header(name: string): string | undefined;
   /** Address of the peer, for logs; `unknown` when the connection is gone. */
   readonly peerAddress: string;
-  /** The peer has shown who it is: its connection is none of a stranger from now on. */
-  trust(): void;
+  /** The peer has shown that it is `owner`: its connection is none of a stranger until that is withdrawn. */
+  trust(owner: string): void;
   /** Fires when the call is over, also in an orderly way. */
   readonly signal: AbortSignal;
 }
@@ -64,7 +64,7 @@ type StreamHandler = (link: Link, context: CallContext) => void | Promise<void>;
 export interface ServiceHost {
   readonly clock: Clock;
   /** The peer at this address has shown who it is. */
-  readonly trust: (peerAddress: string) => void;
+  readonly trust: (peerAddress: string, owner: string) => void;
 }
 
 /** Binds handlers to the methods of a service. */
@@ -126,7 +126,7 @@ interface AnyCall {
 
 function contextOf(call: AnyCall, over: AbortController, host: ServiceHost): CallContext {
   return {
-    trust: () => host.trust(call.getPeer()),
+    trust: (owner) => host.trust(call.getPeer(), owner),
     header: (name) => call.metadata.get(name)[0]?.toString(),
     peerAddress: call.getPeer(),
     signal: over.signal,

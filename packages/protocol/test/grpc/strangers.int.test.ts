@@ -6,12 +6,19 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.js";
 import { AgentOrchestrator } from "../../src/gen/index.js";
 import type { GrpcServerOptions } from "../../src/grpc/server.js";
-import type { StrangerLimits } from "../../src/grpc/stranger-guard.js";
-import { MAX_STREAMS_PER_CONNECTION } from "../../src/grpc/transport-limits.js";
+import { MAX_TRUSTED_PER_OWNER, type StrangerLimits } from "../../src/grpc/stranger-guard.js";
+import { MAX_STREAMS_PER_CONNECTION, WINDOW_BYTES } from "../../src/grpc/transport-limits.js";
 import { openRawSession } from "./support/open-raw-session.js";
 import { HUB_NAME, startHub, type TestHub } from "./support/start-hub.js";
 
-const LIMITS: StrangerLimits = { maxConnections: 6, maxConnectionsPerAddress: 4, maxCalls: 2, lifeMs: 1_000 };
+const MIB = 1024 * 1024;
+const LIMITS: StrangerLimits = {
+  maxConnections: 6,
+  maxCalls: 2,
+  lifeMs: 1_000,
+  maxBytes: 64 * MIB,
+  maxBytesEach: 2 * MIB,
+};
 
 const disposables: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -22,11 +29,12 @@ function dispose<T extends AsyncDisposable>(disposable: T): T {
   return disposable;
 }
 
-/** A hub that trusts whoever opens a health stream; a task stream stays open and trusts nobody. */
+/** A hub that trusts whoever opens a health or log stream, as one owner; a task stream stays open and trusts nobody. */
 async function startGuarded(options: Partial<GrpcServerOptions> = {}): Promise<TestHub> {
   const handlers = {
     taskStream: () => {},
-    reportHealth: (_link: unknown, context: { trust(): void }) => context.trust(),
+    reportHealth: (_link: unknown, context: { trust(owner: string): void }) => context.trust("somebody"),
+    logStream: (_link: unknown, context: { trust(owner: string): void }) => context.trust("somebody"),
     syncConfiguration: async () => ({ hubVersion: "x" }),
   };
   return dispose(await startHub(handlers, { strangers: LIMITS, ...options }));
@@ -69,7 +77,7 @@ async function assertServes(hub: TestHub): Promise<void> {
 
 describe("a peer that is slow on purpose", () => {
   it("T5: is dropped in every phase before its first call, and the others are served meanwhile", async () => {
-    const hub = await startGuarded({ handshakeTimeoutMs: 400, strangers: { ...LIMITS, maxConnectionsPerAddress: 6 } });
+    const hub = await startGuarded({ handshakeTimeoutMs: 400 });
     const silent = openTcp(hub);
     const halfHello = openTcp(hub);
     halfHello.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]));
@@ -93,26 +101,45 @@ describe("a peer that is slow on purpose", () => {
 });
 
 describe("peers that have not shown who they are", () => {
-  it("T5: get so many connections from one address and no more; one that shows it makes room", async () => {
-    const hub = await startGuarded();
+  it("T5: make way for newcomers, the oldest first, and one that shows who it is keeps its place", async () => {
+    const hub = await startGuarded({ strangers: { ...LIMITS, maxConnections: 2, lifeMs: 60_000 } });
     const first = await openCalling(hub, "TaskStream");
-    const more = await Promise.all([1, 2, 3].map(() => openCalling(hub, "TaskStream")));
-    const tooMany = openTcp(hub);
-    expect(await isClosed(tooMany)).toBe(true);
-    expect([first, ...more].some((session) => session.destroyed)).toBe(false);
-    await call(first, "ReportHealth");
-    const next = await openCalling(hub, "TaskStream");
-    expect(next.destroyed).toBe(false);
-    expect(await isClosed(openTcp(hub))).toBe(true);
-    more[0]?.destroy();
-    await expect.poll(async () => (await openCalling(hub, "TaskStream").catch(() => undefined))?.destroyed).toBe(false);
+    const second = await openCalling(hub, "TaskStream");
+    const third = await openCalling(hub, "TaskStream");
+    expect(await isClosed(first)).toBe(true);
+    expect([second.destroyed, third.destroyed]).toEqual([false, false]);
+    await call(second, "ReportHealth");
+    const rest = [await openCalling(hub, "TaskStream"), await openCalling(hub, "TaskStream")];
+    expect(await isClosed(third)).toBe(true);
+    expect([second, ...rest].map(({ destroyed }) => destroyed)).toEqual([false, false, false]);
   });
 
-  it("T5: are bounded together, from all addresses", async () => {
-    const hub = await startGuarded({ strangers: { ...LIMITS, maxConnections: 2 } });
-    await openCalling(hub, "TaskStream");
-    await openCalling(hub, "TaskStream");
-    expect(await isClosed(openTcp(hub))).toBe(true);
+  it("T5: that send more than one may have sent are dropped, and what they sent in unfinished calls with them", async () => {
+    const hub = await startGuarded({ strangers: { ...LIMITS, lifeMs: 60_000, maxBytesEach: MIB } });
+    const modest = await openFilling(hub, MIB / 4);
+    const greedy = await openFilling(hub, 2 * MIB);
+    expect(await isClosed(greedy)).toBe(true);
+    expect(modest.destroyed).toBe(false);
+    await assertServes(hub);
+  });
+
+  it("T5: that send more than all may have sent lose the largest, and only that", async () => {
+    const limits = { ...LIMITS, lifeMs: 60_000, maxBytesEach: 64 * MIB, maxBytes: MIB };
+    const hub = await startGuarded({ strangers: limits });
+    const small = await openFilling(hub, MIB / 4);
+    const large = await openFilling(hub, (MIB * 7) / 8);
+    expect(await isClosed(large)).toBe(true);
+    expect(small.destroyed).toBe(false);
+    await assertServes(hub);
+  });
+
+  it("T5: that show who they are may send as much as they like", async () => {
+    const hub = await startGuarded({ strangers: { ...LIMITS, lifeMs: 60_000, maxBytesEach: MIB } });
+    const known = await openCalling(hub, "ReportHealth");
+    await fill(known, 2 * MIB);
+    const clockedOut = await openFilling(hub, 2 * MIB);
+    expect(await isClosed(clockedOut)).toBe(true);
+    expect(known.destroyed).toBe(false);
   });
 
   it("T5: get few calls at once, and all of them once they have shown it", async () => {
@@ -144,6 +171,87 @@ describe("peers that have not shown who they are", () => {
   });
 });
 
+describe("peers that have shown who they are", () => {
+  const patient: StrangerLimits = { ...LIMITS, maxConnections: 64, lifeMs: 60_000 };
+
+  it("T5: get so many connections for one owner; further ones are strangers'", async () => {
+    const clock = createHandClock();
+    const hub = await startGuarded({ clock, strangers: patient });
+    const sessions: ClientHttp2Session[] = [];
+    for (let count = 0; count < MAX_TRUSTED_PER_OWNER; count += 1)
+      sessions.push(await openCalling(hub, "ReportHealth"));
+    const further = await openCalling(hub, "ReportHealth");
+    clock.advance(60_000);
+    clock.advance(5_000);
+    expect(await isClosed(further)).toBe(true);
+    expect(sessions.some((session) => session.closed)).toBe(false);
+    hub.server.forceClose();
+  });
+
+  it("T5: are strangers again when the trust is withdrawn, and trusted again when they show it again", async () => {
+    const clock = createHandClock();
+    const hub = await startGuarded({ clock, strangers: patient });
+    const idle = await openCalling(hub, "ReportHealth");
+    const back = await openCalling(hub, "ReportHealth");
+    hub.server.withdrawTrust("somebody");
+    await call(back, "ReportHealth");
+    clock.advance(60_000);
+    clock.advance(5_000);
+    expect(await isClosed(idle)).toBe(true);
+    expect(back.closed).toBe(false);
+    hub.server.forceClose();
+  });
+
+  it("I3: lose their connections a little after it is withdrawn for good, with what they have under way", async () => {
+    const clock = createHandClock();
+    const hub = await startGuarded({ clock, strangers: patient });
+    const session = await openCalling(hub, "ReportHealth");
+    const told = once(session, "goaway");
+    hub.server.withdrawTrust("somebody", { isFinal: true });
+    await told;
+    clock.advance(5_000);
+    expect(await isClosed(session)).toBe(true);
+    hub.server.forceClose();
+  });
+
+  it("X1: get the large windows of bulk then, and not before", async () => {
+    const hub = await startGuarded({ strangers: { ...patient, maxCalls: 8 } });
+    const raw = dispose(openRawSession(hub));
+    const windows: (number | undefined)[] = [];
+    raw.session.on("remoteSettings", ({ initialWindowSize }) => windows.push(initialWindowSize));
+    await call(raw.session, "TaskStream", DATA_AGENT);
+    await new Promise((resolve) => raw.session.ping(() => resolve(undefined)));
+    expect(windows.at(-1)).toBe(WINDOW_BYTES.control);
+    const raised = raw.settings(({ initialWindowSize }) => initialWindowSize === WINDOW_BYTES.data);
+    await call(raw.session, "LogStream", DATA_AGENT);
+    await raised;
+  });
+});
+
+const DATA_AGENT = { "user-agent": "cortex-data/1" };
+
+/** Begins a call whose message never ends, and sends that much of it. */
+async function fill(session: ClientHttp2Session, bytes: number): Promise<void> {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/cortex.agent.v1.AgentOrchestrator/SyncConfiguration",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => {});
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(2 * MIB, 1);
+  stream.write(head);
+  for (let sent = 0; sent < bytes; sent += 64 * 1024) stream.write(Buffer.alloc(64 * 1024));
+  await new Promise<void>((resolve) => void stream.write(Buffer.alloc(1), () => resolve()));
+}
+
+async function openFilling(hub: TestHub, bytes: number): Promise<ClientHttp2Session> {
+  const session = openHttp2(hub);
+  await fill(session, bytes);
+  return session;
+}
+
 /** A clock that a test moves. */
 function createHandClock(): Clock & { advance(byMs: number): void } {
   const timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
@@ -167,12 +275,17 @@ function createHandClock(): Clock & { advance(byMs: number): void } {
 }
 
 /** Opens a stream of the service and waits for the answer's head. */
-async function call(session: ClientHttp2Session, method: string): Promise<void> {
+async function call(
+  session: ClientHttp2Session,
+  method: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const stream = session.request({
     ":method": "POST",
     ":path": `/cortex.agent.v1.AgentOrchestrator/${method}`,
     "content-type": "application/grpc",
     te: "trailers",
+    ...headers,
   });
   stream.on("error", () => {});
   await once(stream, "response");

@@ -52,6 +52,7 @@ export function memoryTasks(view: MemoryView): StoreTransaction["tasks"] {
         stderrBytes: 0,
         attempt: 0,
         originSeq: 0,
+        hasGap: false,
         complete: false,
       });
       if (key !== undefined) view.idempotencyKeys.set(key, task.taskId);

@@ -53,6 +53,7 @@ export interface TaskOutputRow {
   stderr_bytes: number;
   attempt: number;
   origin_seq: number;
+  has_gap: number;
   is_complete: number;
 }
 

@@ -94,6 +94,7 @@ async function createTaskLogs(db: Kysely<unknown>, dialect: SqlDialect): Promise
     .addColumn("stderr_bytes", "bigint", (column) => column.notNull())
     .addColumn("attempt", "bigint", (column) => column.notNull())
     .addColumn("origin_seq", "bigint", (column) => column.notNull())
+    .addColumn("has_gap", "integer", (column) => column.notNull())
     .addColumn("is_complete", "integer", (column) => column.notNull());
   const events = db.schema
     .createTable("task_events")

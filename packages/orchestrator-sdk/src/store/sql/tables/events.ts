@@ -103,6 +103,7 @@ function prepareQueries(db: Kysely<HubSchema>) {
           stderr_bytes: p.stderr_bytes,
           attempt: p.attempt,
           origin_seq: p.origin_seq,
+          has_gap: p.has_gap,
           is_complete: p.is_complete,
         })
         .where("task_id", "=", p.task_id),
@@ -117,6 +118,7 @@ function encodeOutput(output: Omit<OutputRecord, "lastSeq">): OutputFields {
     stderr_bytes: output.stderrBytes,
     attempt: output.attempt,
     origin_seq: output.originSeq,
+    has_gap: output.hasGap ? 1 : 0,
     is_complete: output.complete ? 1 : 0,
   };
 }
@@ -129,6 +131,7 @@ function decodeOutput(row: TaskOutputRow): OutputRecord {
     stderrBytes: row.stderr_bytes,
     attempt: row.attempt,
     originSeq: row.origin_seq,
+    hasGap: row.has_gap === 1,
     complete: row.is_complete === 1,
   };
 }

@@ -122,6 +122,7 @@ function prepareWrites(db: Kysely<HubSchema>) {
         stderr_bytes: 0,
         attempt: 0,
         origin_seq: 0,
+        has_gap: 0,
         is_complete: 0,
       }),
     ),
