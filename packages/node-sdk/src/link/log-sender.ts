@@ -5,9 +5,12 @@
  * (S2) Nothing is read before the link wants more, so what waits stays in the logs and not in memory.
  * (S3) A stream that ends alone is opened again; each log then goes on after what the hub has acknowledged.
  * (S4) Where records of a log are lost, one gap goes in their place, and the log goes on when the hub has that.
- * (S5) A stream on which the hub is silent while something is under way is given up: its end may be lost.
+ * (S5) A stream on which the hub is silent about a log of which something is under way is given up: its end may be lost.
+ * (S6) A log that cannot be read is tried again, later and later, while the others go on; only one that was closed or
+ * deleted has ended.
+ * (S7) Who writes a log is held only while it is sent.
  */
-import { type Clock, CortexError, isCortexError, type Link } from "@cortex-mesh/protocol";
+import { type Clock, CortexError, isCortexError, type Link, type Timer } from "@cortex-mesh/protocol";
 import type { LogAck } from "@cortex-mesh/protocol/gen";
 import { createSendWindow, type LogRecord, type SendWindow } from "@cortex-mesh/protocol/log";
 import type { Spool, SpooledLog } from "../runner/spool.js";
@@ -19,6 +22,8 @@ import { pause } from "./within.js";
 export const QUANTUM_BYTES: number = 256 * 1024;
 const FIRST_REOPEN_MS = 100;
 const MAX_REOPEN_MS = 10_000;
+const FIRST_REREAD_MS = 100;
+const MAX_REREAD_MS = 10_000;
 
 /** Sends while a connection lasts. */
 export interface LogSender {
@@ -47,6 +52,9 @@ interface Lane {
   isBlocked: boolean;
   /** A gap that was sent for lost records up to this one; nothing more is sent before the hub has it (S4). */
   awaitedSeq: number | undefined;
+  /** Runs while a log that could not be read has to wait (S6). */
+  reread: Timer | undefined;
+  rereadMs: number;
   readonly stopListening: () => void;
 }
 
@@ -57,7 +65,7 @@ interface Sending {
   readonly aborter: AbortController;
   link: Link | undefined;
   /** Of the stream that is open (S5). */
-  watch: AckWatch | undefined;
+  watch: AckWatch<Lane> | undefined;
   reopenMs: number;
   /** Wakes the loop when it waits for something to send. */
   wake: () => void;
@@ -96,13 +104,16 @@ function addLane(sending: Sending, spooled: SpooledLog): void {
   const window = createSendWindow({ afterSeq: spooled.log.ackedSeq });
   const stopListening = spooled.log.onAppend(() => sending.wake());
   const encoder = createLogFrameEncoder(spooled, sending.options.epoch);
-  const lane = { spooled, window, encoder, isBlocked: false, awaitedSeq: undefined, stopListening };
+  const waits = { isBlocked: false, awaitedSeq: undefined, reread: undefined, rereadMs: FIRST_REREAD_MS };
+  const lane: Lane = { spooled, window, encoder, ...waits, stopListening };
   sending.lanes.set(spooled, lane);
   sending.wake();
 }
 
-function removeLane({ lanes }: Sending, lane: Lane): void {
+function removeLane({ lanes, watch }: Sending, lane: Lane): void {
   lane.stopListening();
+  lane.reread?.cancel();
+  watch?.heard(lane, false);
   lane.spooled.flow.moved(undefined);
   lanes.delete(lane.spooled);
 }
@@ -110,7 +121,7 @@ function removeLane({ lanes }: Sending, lane: Lane): void {
 /** Takes the next lane that has something to send, and puts it behind the others (S1). */
 function nextLane({ lanes }: Sending): Lane | undefined {
   for (const lane of lanes.values()) {
-    if (lane.isBlocked || lane.window.nextSeq >= lane.spooled.log.nextSeq) continue;
+    if (lane.isBlocked || lane.reread !== undefined || lane.window.nextSeq >= lane.spooled.log.nextSeq) continue;
     lanes.delete(lane.spooled);
     lanes.set(lane.spooled, lane);
     return lane;
@@ -135,18 +146,16 @@ async function run(sending: Sending): Promise<void> {
 function openStream(sending: Sending): void {
   const opened = sending.options.openLink();
   sending.link = opened;
-  const watch = createAckWatch({
+  const watch = createAckWatch<Lane>({
     clock: sending.options.clock,
-    isWaiting: () => [...sending.lanes.values()].some(isAwaited),
     onSilent: () =>
-      opened.close(new CortexError("TIMED_OUT", `the hub acknowledged no output for ${ACK_SILENCE_MS} ms`)),
+      opened.close(new CortexError("TIMED_OUT", `the hub did not acknowledge a log for ${ACK_SILENCE_MS} ms`)),
   });
   sending.watch = watch;
   for (const lane of sending.lanes.values()) goOnAfter(lane, lane.spooled.log.ackedSeq);
   opened.onFrames((frames) => {
     sending.reopenMs = FIRST_REOPEN_MS;
     for (const bytes of frames) acknowledge(sending, decodeLogAck(bytes));
-    watch.heard();
     sending.wake();
   });
   void opened.closed.then(() => {
@@ -191,6 +200,7 @@ function acknowledge(sending: Sending, ack: LogAck): void {
   }
   advance(lane, Number(ack.throughSeq), ack.resend);
   lane.isBlocked = lane.awaitedSeq !== undefined;
+  sending.watch?.heard(lane, isAwaited(lane));
   onAcked(spooled);
 }
 
@@ -199,11 +209,15 @@ async function sendQuantum(sending: Sending, lane: Lane, to: Link): Promise<void
   const afterSeq = window.nextSeq - 1;
   const maxBytes = Math.max(1, Math.min(QUANTUM_BYTES, window.available().bytes));
   const found = await readOrHole(spooled, afterSeq, maxBytes);
-  // An acknowledgement that came meanwhile may have moved the window: what was read is then read again.
-  if (sending.link !== to || window.nextSeq !== afterSeq + 1) return;
+  // Meanwhile this connection, or the stream, may have ended: nobody sends then (S7).
+  if (sending.link !== to || sending.lanes.get(spooled) !== lane || lane.isBlocked) return;
+  // An acknowledgement may have moved the window: what was read is then read again.
+  if (window.nextSeq !== afterSeq + 1) return;
   const { records, hole } = found;
   if (hole !== undefined) return sendHole(sending, lane, hole);
-  if (records === undefined) return removeLane(sending, lane);
+  if (found.isOver === true) return removeLane(sending, lane);
+  if (records === undefined) return rereadLater(sending, lane);
+  lane.rereadMs = FIRST_REREAD_MS;
   for (const record of records) {
     if (!window.canSend(record.payload.byteLength)) {
       lane.isBlocked = true;
@@ -212,7 +226,7 @@ async function sendQuantum(sending: Sending, lane: Lane, to: Link): Promise<void
     to.send(lane.encoder.record(record));
     window.sent(record.seq, record.payload.byteLength);
   }
-  sending.watch?.sent();
+  if (isAwaited(lane)) sending.watch?.sent(lane);
   spooled.flow.moved(window.nextSeq - 1);
   await to.drained();
 }
@@ -221,7 +235,17 @@ async function sendQuantum(sending: Sending, lane: Lane, to: Link): Promise<void
 function goOnAfter(lane: Lane, seq: number): void {
   lane.awaitedSeq = undefined;
   lane.window.reset(seq);
-  lane.spooled.flow.moved(seq);
+  lane.spooled.flow.moved(lane.reread === undefined ? seq : undefined);
+}
+
+/** Lets a log that cannot be read wait; who writes it is not held by that (S6, S7). */
+function rereadLater(sending: Sending, lane: Lane): void {
+  lane.spooled.flow.moved(undefined);
+  lane.reread = sending.options.clock.setTimer(() => {
+    lane.reread = undefined;
+    sending.wake();
+  }, lane.rereadMs);
+  lane.rereadMs = Math.min(lane.rereadMs * 2, MAX_REREAD_MS);
 }
 
 /** Moves a lane to what the hub holds; it may hold more than this connection has sent, or less and want the rest again. */
@@ -234,8 +258,9 @@ function advance(lane: Lane, throughSeq: number, isResend: boolean): void {
   else window.acked(heldSeq);
 }
 
-/** What comes next in a log: records, a hole, or neither when it was deleted or closed meanwhile. */
+/** What comes next in a log: records, a hole, its end when it was deleted or closed; nothing when it cannot be read now. */
 interface NextInLog {
+  readonly isOver?: boolean;
   readonly records?: readonly LogRecord[];
   readonly hole?: LogHole;
 }
@@ -244,6 +269,7 @@ async function readOrHole({ log }: SpooledLog, afterSeq: number, maxBytes: numbe
   try {
     return { records: await log.read({ afterSeq, maxBytes }) };
   } catch (error) {
+    if (isCortexError(error) && error.code === "UNAVAILABLE") return { isOver: true };
     const earliest = isCortexError(error) && error.code === "PAST_RETENTION" ? error.details["earliest"] : undefined;
     if (typeof earliest !== "number" || earliest <= afterSeq + 1) return {};
     return { hole: { fromSeq: afterSeq + 1, throughSeq: earliest - 1 } };
@@ -254,5 +280,5 @@ function sendHole({ link, watch, options }: Sending, lane: Lane, hole: LogHole):
   lane.isBlocked = true;
   lane.awaitedSeq = hole.throughSeq;
   link?.send(lane.encoder.hole(hole, options.clock.nowMs()));
-  watch?.sent();
+  watch?.sent(lane);
 }

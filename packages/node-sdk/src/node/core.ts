@@ -55,7 +55,7 @@ export function createNodeCore(options: NodeCoreOptions): NodeCore {
 
   async function start(): Promise<void> {
     const { state, spool, clock, sweep } = options;
-    await recoverAttempts({ state, spool, clock, sweep });
+    await recoverAttempts({ state, spool, clock, sweep, report: core.report });
     if (closed.signal.aborted) return settleEnded(undefined);
     core.supervisor = superviseLink(core);
     void core.supervisor.ended.then(settleEnded);
@@ -137,6 +137,7 @@ function assemble(options: NodeCoreOptions): NodeParts {
     facts,
     runner,
     desk,
+    report,
     connection: undefined,
     supervisor: undefined,
     logSender: undefined,

@@ -10,6 +10,7 @@ import { type LogSender, startLogSender } from "../link/log-sender.js";
 import { type Supervisor, startSupervisor } from "../link/supervisor.js";
 import type { TaskDesk } from "../link/task-desk.js";
 import type { HubTransport } from "../link/transport.js";
+import type { ReportSink } from "../runner/report.js";
 import type { Runner } from "../runner/runner.js";
 import type { NodeCoreOptions } from "./core-options.js";
 
@@ -24,6 +25,7 @@ export interface NodeParts {
   readonly facts: NodeFacts;
   readonly runner: Runner;
   readonly desk: TaskDesk;
+  readonly report: ReportSink;
   connection: Connection | undefined;
   supervisor: Supervisor | undefined;
   logSender: LogSender | undefined;

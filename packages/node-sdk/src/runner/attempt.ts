@@ -213,15 +213,9 @@ async function pump(output: TaskOutput, stream: OutputStream, chunks: AsyncItera
 async function settle(run: Run, end: AttemptEnd): Promise<void> {
   const { host, grant, startedAtMs } = run;
   const key = { taskId: grant.taskId, attempt: grant.attempt };
-  let lastLogSeq = 0;
-  let stopReason = run.stopReason;
-  try {
-    lastLogSeq = await run.output.finish();
-  } catch {
-    // The log failed while the last output was written: the end says so, and what is on disk is still sent.
-    lastLogSeq = host.spool.find(key)?.log.durableSeq ?? 0;
-    stopReason ??= "disk";
-  }
+  const { lastSeq: lastLogSeq, isDurable: isOutputDurable } = await run.output.finish();
+  // The log failed while the last output was written: the end says so.
+  const stopReason = run.stopReason ?? (isOutputDurable ? undefined : "disk");
   if (run.isDropped) return await host.forget(key);
   const finishedAtMs = host.clock.nowMs();
   const isolation = run.skill === undefined ? undefined : withOutputLimit(run.skill.isolation);

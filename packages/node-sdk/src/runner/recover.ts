@@ -3,11 +3,19 @@
  *
  * What may have run ends as lost, with the output that survived; what had not started gets a tombstone and may run
  * elsewhere. Processes that were left behind are ended first.
+ *
+ * A log that cannot be opened now does not keep the node from starting: its attempt stays as it is, and is tried again.
  */
-import type { Clock } from "@cortex-mesh/protocol";
+import { fromBinary } from "@bufbuild/protobuf";
+import { type Clock, isCortexError } from "@cortex-mesh/protocol";
+import { TaskResponseSchema } from "@cortex-mesh/protocol/gen";
 import { lostWithNode } from "../inbox/responses.js";
 import type { AttemptRecord, NodeState } from "../state/node-state.js";
+import type { ReportSink } from "./report.js";
 import type { Spool } from "./spool.js";
+
+/** Pause before a log that cannot be opened is tried again, in milliseconds. */
+const REOPEN_MS = 5_000;
 
 /** What {@link recoverAttempts} needs. */
 export interface RecoveryOptions {
@@ -16,6 +24,8 @@ export interface RecoveryOptions {
   readonly clock: Clock;
   /** Ends what an earlier process left running. */
   readonly sweep: () => Promise<unknown>;
+  /** Tells ends that became known only after the start. */
+  readonly report: ReportSink;
 }
 
 /** What was found. */
@@ -31,13 +41,19 @@ export async function recoverAttempts(options: RecoveryOptions): Promise<Recover
   await options.sweep();
   const nowMs = options.clock.nowMs();
   const changed: AttemptRecord[] = [];
+  const left: AttemptRecord[] = [];
   let lostCount = 0;
   let neverStartedCount = 0;
   for (const record of await options.state.listOpen()) {
-    const next = await recoverOne(record, options.spool, nowMs);
     if (record.state === "started") lostCount += 1;
     if (record.state === "stored") neverStartedCount += 1;
-    if (next !== record) changed.push(next);
+    try {
+      const next = await recoverOne(record, options.spool, nowMs);
+      if (next !== record) changed.push(next);
+    } catch {
+      // Its log cannot be opened now.
+      left.push(record);
+    }
   }
   if (changed.length > 0) {
     await options.state.commit((transaction) => {
@@ -45,7 +61,44 @@ export async function recoverAttempts(options: RecoveryOptions): Promise<Recover
     });
   }
   await options.spool.removeUnopened();
+  void recoverLater(options, left);
   return { lostCount, neverStartedCount };
+}
+
+/** Tries again until all logs are open; ends with the state. Never rejects. */
+async function recoverLater(options: RecoveryOptions, left: readonly AttemptRecord[]): Promise<void> {
+  for (let waiting = left; waiting.length > 0; ) {
+    await new Promise<void>((resolve) => {
+      options.clock.setTimer(resolve, REOPEN_MS);
+    });
+    const still: AttemptRecord[] = [];
+    for (const record of waiting) {
+      try {
+        await recoverLate(options, record);
+      } catch (error) {
+        if (isCortexError(error) && error.code === "UNAVAILABLE") return;
+        still.push(record);
+      }
+    }
+    waiting = still;
+  }
+}
+
+/** The hub may have let go of it meanwhile. */
+async function recoverLate(options: RecoveryOptions, { taskId, attempt }: AttemptRecord): Promise<void> {
+  const { state, spool, clock, report } = options;
+  const before = await state.commit((transaction) => transaction.findAttempt(taskId, attempt));
+  if (before === undefined || (before.state !== "started" && !before.hasLog)) return;
+  const next = await recoverOne(before, spool, clock.nowMs());
+  const isWanted = await state.commit((transaction) => {
+    const now = transaction.findAttempt(taskId, attempt);
+    if (now?.state !== before.state || now.hasLog !== before.hasLog) return false;
+    if (next !== before) transaction.put(next);
+    return true;
+  });
+  if (!isWanted) return await spool.remove(before);
+  if (next === before || next.response === undefined) return;
+  report({ case: "response", value: fromBinary(TaskResponseSchema, next.response) });
 }
 
 async function recoverOne(record: AttemptRecord, spool: Spool, nowMs: number): Promise<AttemptRecord> {

@@ -34,8 +34,16 @@ export interface TaskOutput {
   progress(json: Uint8Array): Promise<void>;
   /** The task has ended: what is still to come may wait for room no longer than a few seconds. */
   limitWaiting(): void;
-  /** Makes all of it durable and gives the number of the last record; 0 when there is none. */
-  finish(): Promise<number>;
+  /** Makes all of it durable, as far as the disk lets it; waits while that is full. Never rejects. */
+  finish(): Promise<FinishedOutput>;
+}
+
+/** Output that has ended. */
+export interface FinishedOutput {
+  /** The last record that the hub is to hear of, also one that is not on disk: it is told as a hole. 0 when there is none. */
+  readonly lastSeq: number;
+  /** Whether all records are on disk. */
+  readonly isDurable: boolean;
 }
 
 /** What {@link createTaskOutput} needs. */
@@ -60,7 +68,7 @@ export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
   /** What is left of a task that has ended need not wait for the sender. */
   const hurry = new AbortController();
   let waiting: Timer | undefined;
-  let spooled: Promise<SpooledLog> | undefined;
+  const opener = createOpener(spool, key);
   let [hasFailed, appending] = [false, 0];
   let onIdle = (): void => {};
 
@@ -68,8 +76,7 @@ export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
     if (hasFailed) return limit.lose(bytes.byteLength);
     appending += 1;
     try {
-      spooled ??= spool.open(key);
-      const opened = await spooled;
+      const opened = await opener.open();
       await waitForRoom(opened, { hurry, patience });
       opened.log.append(kind, bytes);
     } catch (error) {
@@ -114,9 +121,33 @@ export function createTaskOutput(options: TaskOutputOptions): TaskOutput {
       patience.abort();
       // What waited for room until now is lost, and has to be counted first.
       if (appending > 0) await new Promise<void>((resolve) => (onIdle = resolve));
-      if (spooled === undefined && limit.lost.lostBytes === 0) return 0;
-      const { log } = await (spooled ?? spool.open(key));
-      return hasFailed ? log.durableSeq : await seal(log, limit.lost, clock);
+      if (!opener.isWanted && limit.lost.lostBytes === 0) return { lastSeq: 0, isDurable: true };
+      return await seal(opener, limit.lost, clock);
+    },
+  };
+}
+
+interface Opener {
+  /** Whether the log was opened or is being opened. */
+  readonly isWanted: boolean;
+  /** One that could not be opened is tried again by who asks next. */
+  open(): Promise<SpooledLog>;
+}
+
+function createOpener(spool: Spool, key: AttemptKey): Opener {
+  let spooled: Promise<SpooledLog> | undefined;
+  return {
+    get isWanted() {
+      return spooled !== undefined;
+    },
+    async open() {
+      spooled ??= spool.open(key);
+      try {
+        return await spooled;
+      } catch (error) {
+        spooled = undefined;
+        throw error;
+      }
     },
   };
 }
@@ -139,21 +170,40 @@ function createStreams(
   };
 }
 
-/** Says what was lost and makes all of it durable; gives the number of the last record. */
-async function seal(log: SegmentLog, lost: LogGap, clock: Clock): Promise<number> {
-  if (lost.lostBytes > 0) log.appendGap(lost);
-  await flushWithRetry(() => log.flush(), clock);
-  return log.nextSeq - 1;
+/**
+ * Says what was lost and makes all of it durable.
+ *
+ * A log that failed keeps its last records and the gap in memory, from where they are sent; when they are gone with this
+ * process, the next one tells of them as a hole, because the number of the last one is known.
+ */
+async function seal(opener: Opener, lost: LogGap, clock: Clock): Promise<FinishedOutput> {
+  let log: SegmentLog;
+  try {
+    ({ log } = await opener.open());
+  } catch {
+    // There is no log that could say what is lost.
+    return { lastSeq: 0, isDurable: false };
+  }
+  // First: a log whose disk is full takes no gap.
+  const isFlushed = await flushed(log, clock);
+  if (lost.lostBytes === 0) return { lastSeq: log.nextSeq - 1, isDurable: isFlushed };
+  try {
+    log.appendGap(lost);
+  } catch {
+    // Closed: the process ends. A record that never was makes the loss a hole for the next one.
+    return { lastSeq: log.nextSeq, isDurable: false };
+  }
+  return { lastSeq: log.nextSeq - 1, isDurable: await flushed(log, clock) };
 }
 
-/** A full disk loses nothing; it is waited out. */
-async function flushWithRetry(flush: () => Promise<void>, clock: Clock): Promise<void> {
+/** Whether all records are on disk. A full disk loses nothing; it is waited out. */
+async function flushed(log: SegmentLog, clock: Clock): Promise<boolean> {
   for (;;) {
     try {
-      await flush();
-      return;
+      await log.flush();
+      return true;
     } catch (error) {
-      if (!isCortexError(error) || error.code !== "STORAGE_FULL") throw error;
+      if (!isCortexError(error) || error.code !== "STORAGE_FULL") return false;
     }
     await new Promise<void>((resolve) => {
       clock.setTimer(resolve, FULL_DISK_RETRY_MS);

@@ -3,9 +3,12 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CortexError } from "@cortex-mesh/protocol";
 import { Outcome } from "@cortex-mesh/protocol/gen";
+import { type LogFiles, nodeLogFiles } from "@cortex-mesh/protocol/log";
+import type { DamagedLogs } from "../../src/runner/damaged-logs.js";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode, type TestNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
+import { systemError, watchFiles } from "../support/watch-files.js";
 
 const PIECES = 40;
 const PIECE_BYTES = 1_000;
@@ -13,8 +16,8 @@ const PIECE_BYTES = 1_000;
 const SEGMENT_BYTES = 6_000;
 
 /** A node whose task 1 has written its output while the hub is away; `isEnded` when it has ended, too. */
-async function startWithOutput(isEnded: boolean): Promise<TestNode> {
-  const node = await startNode({}, { segmentBytes: SEGMENT_BYTES });
+async function startWithOutput(isEnded: boolean, files: LogFiles = nodeLogFiles): Promise<TestNode> {
+  const node = await startNode({}, { segmentBytes: SEGMENT_BYTES, files });
   const first = await node.hub.connection(1);
   first.dispatch({ index: 1 });
   await first.heard("started", 1);
@@ -63,6 +66,18 @@ async function restart(node: TestNode, damage: (segments: readonly string[]) => 
     .text.split(/\.+/)
     .filter((piece) => piece !== "");
   return { response, lastSeq, pieces: pieces.map(Number), holes: node.hub.output(1).holes };
+}
+
+/** Lets the time go by in which a log is tried again. */
+async function laterOn(node: TestNode): Promise<void> {
+  const second = await node.hub.connection(2);
+  await second.heard("response", 1);
+  await settle();
+  expect(node.hub.output(1).seqs).toEqual([]);
+  while (node.spool.list().length === 0) {
+    await node.clock.advance(1_000);
+    await settle();
+  }
 }
 
 function piecesBut(from: number, through: number): number[] {
@@ -143,6 +158,76 @@ describe("a node whose log is damaged", () => {
     await waitUntil(() => node.hub.output(1).seqs.at(-1) === PIECES, "the last record");
     expect(node.hub.output(1).holes).toEqual(["14-18"]);
     await waitUntil(() => node.spool.list().length === 0, "the log to be deleted");
+  });
+
+  it.each(["EMFILE", "ENOMEM", "EACCES"])(
+    "T8: a log that cannot be opened for a while (%s) is left as it is; the node starts, and sends it later",
+    async (code) => {
+      const watched = watchFiles();
+      await using node = await startWithOutput(true, watched.files);
+      // A hub acknowledges an end when it has the output.
+      node.hub.behaviour.acksResponses = false;
+      const { pieces, holes } = await restart(node, () => {
+        let refusals = 0;
+        watched.fault = (operation) => {
+          if (operation === "open" && (refusals += 1) <= 2) throw systemError(code);
+        };
+        void laterOn(node);
+      });
+      expect(pieces).toEqual(piecesBut(0, 0));
+      expect(holes).toEqual([]);
+      expect(existsSync(join(node.directory, "spool", "damaged"))).toBe(false);
+      node.hub.connections.at(-1)!.send({ case: "responseAck", value: { taskId: taskIdOf(1), attempt: 1 } });
+      await waitUntil(() => node.spool.list().length === 0, "the log to be deleted");
+    },
+  );
+
+  it("T8: a task that ran ends as indeterminate, with all of its output, once its log can be opened", async () => {
+    const watched = watchFiles();
+    await using node = await startWithOutput(false, watched.files);
+    await node.crash(() => {
+      watched.fault = (operation, name) => {
+        if (operation === "list" && name === `${taskIdOf(1)}.1`) throw systemError("EMFILE");
+      };
+    });
+    const second = await node.hub.connection(2);
+    await settle();
+    expect(second.said("response", 1)).toEqual([]);
+    watched.fault = () => undefined;
+    await node.clock.advance(5_000);
+    expect(await second.heard("response", 1)).toMatchObject({ outcome: Outcome.INDETERMINATE, lastLogSeq: 40n });
+    await waitUntil(() => node.hub.output(1).seqs.length === PIECES, "all of it");
+    expect(node.hub.output(1).holes).toEqual([]);
+  });
+
+  it("T8: a damaged log that cannot even be moved aside does not keep the node from starting", async () => {
+    let isBroken = true;
+    const damagedLogs: DamagedLogs = {
+      keepFile: async () => {},
+      async moveAside() {
+        if (isBroken) throw systemError("EROFS");
+        return 0;
+      },
+    };
+    const watched = watchFiles();
+    await using node = await startNode({}, { segmentBytes: SEGMENT_BYTES, files: watched.files, damagedLogs });
+    const first = await node.hub.connection(1);
+    first.dispatch({ index: 1 });
+    await first.heard("started", 1);
+    await node.probe.runs.get(taskIdOf(1))!.request.write("stdout", Buffer.from("x"));
+    await waitUntil(() => node.hub.output(1).text === "x", "the output");
+    await node.crash(() => {
+      watched.fault = (operation, name) => {
+        if (operation === "list" && name === `${taskIdOf(1)}.1`) throw systemError("EIO");
+      };
+    });
+    const second = await node.hub.connection(2);
+    second.dispatch({ index: 2, skill: "shell", input: { argv: ["true"] } });
+    expect(await second.heard("response", 2)).toMatchObject({ outcome: Outcome.SUCCEEDED });
+    isBroken = false;
+    watched.fault = () => undefined;
+    await node.clock.advance(5_000);
+    expect(await second.heard("response", 1)).toMatchObject({ outcome: Outcome.INDETERMINATE });
   });
 
   it("T8: a log whose files cannot be read is moved aside whole, and is one gap", async () => {

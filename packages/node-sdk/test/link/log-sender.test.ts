@@ -1,4 +1,11 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { Link } from "@cortex-mesh/protocol";
+import { createVirtualClock } from "@cortex-mesh/testing";
+import { startLogSender } from "../../src/link/log-sender.js";
+import { createSpool } from "../../src/runner/spool.js";
 import { taskIdOf } from "../support/scripted-hub.js";
 import { startNode } from "../support/start-node.js";
 import { settle, waitUntil } from "../support/wait-until.js";
@@ -40,36 +47,39 @@ async function connectReading({ node, watched }: Awaited<ReturnType<typeof start
 }
 
 describe("what sends the logs", () => {
-  it.each(["EMFILE", "EIO"])("T8: a log that could not be read (%s) is read again, and the others go on", async (code) => {
-    const far = await startFarBehind();
-    await using node = far.node;
-    let refusals = 0;
-    far.watched.fault = (operation) => {
-      if (operation !== "read") return;
-      refusals += 1;
-      throw systemError(code);
-    };
-    await node.clock.advance(1_000);
-    const second = await node.hub.connection(2);
-    await waitUntil(() => refusals > 0, "a read that fails");
-    second.dispatch({ index: 2, skill: "shell", input: { command: "echo quiet" } });
-    await waitUntil(() => node.hub.output(2).text === "quiet\n", "the other log");
-    // Later and later, and who writes is not held meanwhile.
-    for (let piece = 0; piece < 40; piece += 1) await far.request.write("stdout", Buffer.alloc(PIECE_BYTES, 66));
-    for (let second = 0; second < 10; second += 1) {
+  it.each(["EMFILE", "EIO"])(
+    "T8: a log that could not be read (%s) is read again, and the others go on",
+    async (code) => {
+      const far = await startFarBehind();
+      await using node = far.node;
+      let refusals = 0;
+      far.watched.fault = (operation) => {
+        if (operation !== "read") return;
+        refusals += 1;
+        throw systemError(code);
+      };
       await node.clock.advance(1_000);
-      await settle();
-    }
-    expect(refusals).toBeGreaterThan(3);
-    expect(refusals).toBeLessThan(10);
-    expect(node.hub.output(1).seqs).toEqual([]);
-    far.watched.fault = () => undefined;
-    await node.clock.advance(10_000);
-    await waitUntil(() => node.hub.output(1).seqs.length === 120, "all of it");
-    expect(node.hub.output(1)).toMatchObject({ holes: [], gapBytes: 0 });
-    expect(second.isOver).toBe(false);
-    expect(second.logStreams).toBe(1);
-  });
+      const second = await node.hub.connection(2);
+      await waitUntil(() => refusals > 0, "a read that fails");
+      second.dispatch({ index: 2, skill: "shell", input: { command: "echo quiet" } });
+      await waitUntil(() => node.hub.output(2).text === "quiet\n", "the other log");
+      // Later and later, and who writes is not held meanwhile.
+      for (let piece = 0; piece < 40; piece += 1) await far.request.write("stdout", Buffer.alloc(PIECE_BYTES, 66));
+      for (let second = 0; second < 10; second += 1) {
+        await node.clock.advance(1_000);
+        await settle();
+      }
+      expect(refusals).toBeGreaterThan(3);
+      expect(refusals).toBeLessThan(10);
+      expect(node.hub.output(1).seqs).toEqual([]);
+      far.watched.fault = () => undefined;
+      await node.clock.advance(10_000);
+      await waitUntil(() => node.hub.output(1).seqs.length === 120, "all of it");
+      expect(node.hub.output(1)).toMatchObject({ holes: [], gapBytes: 0 });
+      expect(second.isOver).toBe(false);
+      expect(second.logStreams).toBe(1);
+    },
+  );
 
   it.each([
     ["connection", "cut"],
@@ -88,6 +98,42 @@ describe("what sends the logs", () => {
     })();
     await waitUntil(() => writes === 40, "all writes");
     node.probe.runs.get(taskIdOf(1))!.exit(0);
+  });
+
+  it("T5: a task is not held by a read that ends while a closed stream still waits for the hub to close it, too", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "cortex-sender-"));
+    const watched = watchFiles();
+    const clock = createVirtualClock();
+    const spool = createSpool({ directory, clock, files: watched.files });
+    const spooled = await spool.open({ taskId: taskIdOf(1), attempt: 1 });
+    for (let piece = 0; piece < 80; piece += 1) {
+      await spooled.log.ready();
+      spooled.log.append(1, Buffer.alloc(PIECE_BYTES, 65));
+    }
+    await spooled.log.flush();
+    let endRead: (() => void) | undefined;
+    watched.fault = async (operation) => {
+      if (operation === "read") await new Promise<void>((resolve) => (endRead ??= resolve));
+    };
+    const link: Link = {
+      send: () => {},
+      bufferedBytes: 0,
+      drained: async () => {},
+      onFrames: () => {},
+      close: () => {},
+      closed: new Promise(() => {}),
+    };
+    const none = (): void => {};
+    const sender = startLogSender({ spool, clock, epoch: 1n, openLink: () => link, onAcked: none, onRefused: none });
+    await waitUntil(() => endRead, "a read");
+    expect(spooled.flow.hasRoom).toBe(false);
+    sender.close();
+    expect(spooled.flow.hasRoom).toBe(true);
+    endRead?.();
+    await settle(200);
+    expect(spooled.flow.hasRoom).toBe(true);
+    await spool.close();
+    await rm(directory, { recursive: true });
   });
 
   it("T8: the lost end of a quiet task's log is noticed while a noisy one is acknowledged", async () => {

@@ -103,13 +103,21 @@ describe.skipIf(!isMountable)(`a node whose disk is full${why}`, () => {
       for (let piece = 0; piece < 100; piece += 1) await run.request.write("stdout", Buffer.alloc(PIECE_BYTES, 65));
     })();
     await waitUntil(() => node.spool.list()[0]?.log.canAppend === false && node.spool.list()[0], "the log to be full");
-    const heldBytes = node.spool.list()[0]!.log.nextSeq * PIECE_BYTES - PIECE_BYTES;
+    const { log } = node.spool.list()[0]!;
+    await expect(log.flush()).rejects.toMatchObject({ code: "STORAGE_FULL" });
+    await settle();
+    const heldBytes = log.nextSeq * PIECE_BYTES - PIECE_BYTES;
     run.exit(0);
     await writing;
+    // Time goes by while there is no room: the end waits, also where the hub is there to hear it.
+    await node.clock.advance(3_000);
+    const second = await node.hub.connection(2);
+    await settle();
+    expect(log.canAppend).toBe(false);
+    expect(second.said("response", 1)).toEqual([]);
     disk.empty();
     await node.clock.advance(2_000);
-    const second = await node.hub.connection(2);
-    await second.heard("response", 1);
+    expect(await second.heard("response", 1)).toMatchObject({ outcome: Outcome.SUCCEEDED });
     await waitUntil(() => node.hub.output(1).gapBytes > 0, "the gap");
     // The piece that waited is in the gap; what came after the end is not the task's any more.
     expect(node.hub.output(1)).toMatchObject({ gapBytes: PIECE_BYTES });

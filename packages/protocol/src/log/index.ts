@@ -13,7 +13,7 @@ export { cutBetweenCharacters, openCharacterBytes } from "./character-cut.js";
 export type { FollowOptions } from "./follow.js";
 export { followLog } from "./follow.js";
 export type { LogFile, LogFiles } from "./log-files.js";
-export { nodeLogFiles } from "./log-files.js";
+export { nodeLogFiles, systemErrorCode } from "./log-files.js";
 export { openSegmentLog } from "./open-segment-log.js";
 export type { Receipt, ReceiveWindow } from "./receive-window.js";
 export { createReceiveWindow } from "./receive-window.js";

@@ -30,8 +30,11 @@ import { createSegmentSet } from "./segment-set.js";
 import type { SegmentWriter } from "./segment-writer.js";
 import { createSegmentWriter } from "./segment-writer.js";
 
-/** Room that is kept for gap records beyond the limits, in bytes: they are what a full log has to say. */
-const GAP_RESERVE_BYTES: number = 64 * 1024;
+/**
+ * Room that is kept for gap records beyond the limits, in bytes: they are what a full log has to say. The record that
+ * used up a limit may go beyond it, too.
+ */
+const GAP_RESERVE_BYTES: number = MAX_RECORD_BYTES + 64 * 1024;
 
 /** A payload whose memory is this much larger than itself is copied, so that a few bytes do not hold a large buffer. */
 const SHARED_MEMORY_BYTES: number = 4 * 1024;
@@ -170,9 +173,11 @@ function sizeBytes(log: LogState): number {
 
 function findRefusal(log: LogState, reserveBytes: number): AppendRefusal | undefined {
   const { pause, failure } = log.writer;
-  const end = log.closedError ?? failure;
+  const isGap = reserveBytes > 0;
+  // A log that failed still takes gaps: who reads it hears of them while this process lives.
+  const end = log.closedError ?? (isGap ? undefined : failure);
   if (end !== undefined) return { reason: "ended", error: end };
-  if (pause !== undefined) return { reason: "paused", error: pause };
+  if (pause !== undefined && failure === undefined) return { reason: "paused", error: pause };
   if (pendingBytes(log) >= MAX_PENDING_BYTES + reserveBytes)
     return { reason: "pending", limitBytes: MAX_PENDING_BYTES };
   if (sizeBytes(log) >= log.maxBytes + reserveBytes) return { reason: "quota", limitBytes: log.maxBytes };
@@ -204,7 +209,7 @@ function withoutSpareMemory(payload: Uint8Array): Uint8Array {
 }
 
 async function read(log: LogState, range: LogRead): Promise<readonly LogRecord[]> {
-  if (log.closedError !== undefined) throw log.closedError;
+  assertOpen(log);
   const { afterSeq, maxBytes = DEFAULT_READ_BYTES } = range;
   checkInteger("afterSeq", afterSeq, { min: 0, max: Number.MAX_SAFE_INTEGER });
   checkInteger("maxBytes", maxBytes, { min: 1, max: MAX_READ_BYTES });
@@ -218,6 +223,8 @@ async function read(log: LogState, range: LogRead): Promise<readonly LogRecord[]
   try {
     return await segment.read({ afterSeq, maxBytes, throughSeq });
   } catch (error) {
+    // Closed or deleted while it was read.
+    assertOpen(log);
     // Acknowledged and removed since it was looked up.
     if (systemErrorCode(error) === "ENOENT") throw pastRetention(log, segment.lastSeq + 1);
     if (log.onDamage === undefined || !isCortexError(error) || error.code !== "DATA_CORRUPT") throw error;
@@ -225,6 +232,10 @@ async function read(log: LogState, range: LogRead): Promise<readonly LogRecord[]
     // What of the segment is after the damage is not looked for.
     throw pastRetention(log, nextAfter(log, segment.lastSeq));
   }
+}
+
+function assertOpen({ closedError }: LogState): void {
+  if (closedError !== undefined) throw closedError;
 }
 
 /** The first record after `seq` that can be read. */

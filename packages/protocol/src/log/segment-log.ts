@@ -122,7 +122,12 @@ export interface SegmentLog extends AsyncDisposable {
    * the producer did not wait, `STORAGE_FULL` while the disk is full, `UNAVAILABLE` when closed.
    */
   append(kind: number, payload: Uint8Array): number;
-  /** Adds a record for what a policy left out; it is taken even when the quota is just used up. */
+  /**
+   * Adds a record for what is left out. It is taken even when the quota is just used up, and by a log that failed, which
+   * keeps it in memory only.
+   *
+   * @throws CortexError `STORAGE_FULL` while the disk is full, `UNAVAILABLE` when closed.
+   */
   appendGap(gap: LogGap): number;
   /**
    * Resolves once all records appended so far are on disk; calls at the same time share one sync.

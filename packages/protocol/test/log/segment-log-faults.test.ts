@@ -70,6 +70,22 @@ describe("segment log: a disk that fails", () => {
     }
   });
 
+  it("T8: a log that failed takes a gap and nothing else; it is read after what was written last", async () => {
+    const log = await logs.open();
+    appendTexts(log, ["a", "b"]);
+    logs.watched.fault = (operation) => {
+      if (operation === "write") throw systemError("EIO");
+    };
+    await expect(log.flush()).rejects.toThrow(codeOf("INTERNAL"));
+    expect(log.appendGap({ lostBytes: 5, lostRecords: 1 })).toBe(3);
+    expect(() => log.append(1, new Uint8Array(1))).toThrow(codeOf("INTERNAL"));
+    const records = await log.read({ afterSeq: 0 });
+    expect(records.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    log.ack(3);
+    await log.delete();
+    expect(() => log.appendGap({ lostBytes: 5, lostRecords: 1 })).toThrow(codeOf("UNAVAILABLE"));
+  });
+
   it("T8: closing a log whose flush fails closes its files and says so", async () => {
     const log = await logs.open({ segmentBytes: 100 });
     appendTexts(log, textsTo(5));
