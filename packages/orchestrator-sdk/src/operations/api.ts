@@ -71,7 +71,8 @@ async function* follow(operation: Operation, context: OperationContext, input: u
   if (context.signal.aborted) return;
   const leaving = new AbortController();
   const leave = (): void => leaving.abort(context.signal.reason);
-  context.signal.addEventListener("abort", leave, { once: true });
+  // One signal for all who can never leave: what is added to it would only pile up.
+  if (context.signal !== NEVER) context.signal.addEventListener("abort", leave, { once: true });
   try {
     const stream = await execute(
       operation as Operation<z.ZodObject, z.ZodType, "events">,

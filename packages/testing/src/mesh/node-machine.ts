@@ -23,6 +23,9 @@ export type NodeStep = `state:${MemoryStateStep}` | `spool:${DiskStep}`;
 /** How a process dies: `kill` leaves the machine as it was, `power` takes what was not synced and every process on it. */
 export type CrashKind = "kill" | "power";
 
+/** What changes in how the hub reaches a node. */
+export type NodeReachChange = "online" | "offline" | "gone";
+
 /** The process of a node as its sandbox sees it. */
 export interface NodeProcess {
   readonly clock: Clock;
@@ -52,6 +55,7 @@ export interface NodeMachineOptions {
   /** Puts something between the node and its state; for tests that break a rule on purpose. */
   readonly wrapState?: ((state: NodeState) => NodeState) | undefined;
   readonly onStep: (step: NodeStep) => void;
+  readonly onReach: (what: NodeReachChange) => void;
   readonly log: (line: string) => void;
 }
 
@@ -172,7 +176,9 @@ function createEvents(machine: Machine, isGone: () => boolean): NodeCoreEvents {
     if (!isGone()) machine.options.log(line);
   };
   const setOnline = (isOnline: boolean): void => {
-    if (!isGone()) machine.isOnline = isOnline;
+    if (isGone()) return;
+    machine.isOnline = isOnline;
+    machine.options.onReach(isOnline ? "online" : "offline");
   };
   return {
     online() {
@@ -197,6 +203,7 @@ function end(machine: Machine, process: RunningNode): void {
   process.clock.stop();
   process.disk.end();
   process.leave();
+  machine.options.onReach("gone");
   machine.state = machine.state.crash();
 }
 

@@ -15,7 +15,14 @@ import type { FaultKind, FaultRatios } from "../seeded-faults.js";
 import { createVirtualClock, type VirtualClock } from "../virtual-clock.js";
 import { type CallQueue, createCallQueue } from "./call-queue.js";
 import { createHubMachine, type HubMachine, type HubStep } from "./hub-machine.js";
-import { type CrashKind, createNodeMachine, type NodeMachine, type NodeStep, type NodeWork } from "./node-machine.js";
+import {
+  type CrashKind,
+  createNodeMachine,
+  type NodeMachine,
+  type NodeReachChange,
+  type NodeStep,
+  type NodeWork,
+} from "./node-machine.js";
 import { createSeededIds } from "./seeded-ids.js";
 import { createMemoryTransport } from "./transport.js";
 import { createWire, type FrameTamper, type StreamKind, type Wire } from "./wire.js";
@@ -26,7 +33,9 @@ const KEY_SEED_BYTES = 32;
 export interface WorldHooks {
   readonly onHubStep?: (step: HubStep) => void;
   readonly onNodeStep?: (index: number, step: NodeStep) => void;
-  readonly onFault?: (kind: FaultKind, stream: StreamKind) => void;
+  readonly onFault?: (kind: FaultKind, stream: StreamKind, index: number) => void;
+  /** A node came online or went offline, or its process is gone. */
+  readonly onReach?: (index: number, what: NodeReachChange) => void;
   readonly log?: (line: string) => void;
   readonly tamper?: FrameTamper;
   readonly wrapState?: (state: NodeState) => NodeState;
@@ -157,7 +166,7 @@ async function addNode(options: WorldOptions, made: NewNode): Promise<WorldNode>
     latencyMs,
     ratios,
     random: random.fork("wire"),
-    onFault: (kind, stream) => hooks.onFault?.(kind, stream),
+    onFault: (kind, stream) => hooks.onFault?.(kind, stream, index),
     tamper: hooks.tamper ?? {},
   });
   const isAnswerLost = (): boolean => hooks.isAnswerLost?.() ?? false;
@@ -170,6 +179,7 @@ async function addNode(options: WorldOptions, made: NewNode): Promise<WorldNode>
     dial: (isGone) => () => createMemoryTransport({ door: hub, wire, calls, isGone, isAnswerLost }),
     wrapState: hooks.wrapState,
     onStep: (step) => hooks.onNodeStep?.(index, step),
+    onReach: (what) => hooks.onReach?.(index, what),
     log: (line) => hooks.log?.(`${name}: ${line}`),
   });
   return { name, machine, wire };

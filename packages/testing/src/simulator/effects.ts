@@ -14,6 +14,7 @@ export interface Effect {
   readonly startedAtMs: number;
   readonly written: { stdout: string; stderr: string };
   ending: ProcessEnding | undefined;
+  endedAtMs: number | undefined;
 }
 
 /** Every start, in order. */

@@ -7,10 +7,14 @@ import type { SeededRandom } from "../random.js";
 import type { FaultRatios } from "../seeded-faults.js";
 import type { CrashFacts, PlannedFault } from "./fault-plan.js";
 import type { FigureName, Figures } from "./figures.js";
+import type { Reach } from "./reach.js";
 import type { Trace } from "./trace.js";
 
 /** A crash that waits for its step is made anyway after this time, in milliseconds. */
 const PATIENCE_MS = 12_000;
+
+/** A broken path is noticed and made anew within this time, in milliseconds. */
+const NOTICED_WITHIN_MS = 10_000;
 
 /** Brings faults about. */
 export interface FaultDriver {
@@ -33,6 +37,8 @@ export interface FaultDriverOptions {
   readonly random: SeededRandom;
   readonly figures: Figures;
   readonly trace: Trace;
+  /** Is told for how long word may not come through. */
+  readonly reach: Reach;
 }
 
 interface Armed {
@@ -46,6 +52,8 @@ interface DriverState extends FaultDriverOptions {
   readonly armed: Map<"hub" | number, Armed>;
   /** Ends of partitions and stalls, by node; the latest counts. */
   readonly healAtMs: Map<number, number>;
+  /** How far clocks are off, by machine. */
+  readonly jumpedMs: Map<"hub" | number, number>;
   isCalm: boolean;
   isOver: boolean;
 }
@@ -56,7 +64,14 @@ const LOSSY_LOGS: FaultRatios = { drop: 0.15, duplicate: 0.05 };
 /** Makes the driver of a history. */
 export function createFaultDriver(options: FaultDriverOptions): FaultDriver {
   const { random, figures } = options;
-  const state: DriverState = { ...options, armed: new Map(), healAtMs: new Map(), isCalm: false, isOver: true };
+  const state: DriverState = {
+    ...options,
+    armed: new Map(),
+    healAtMs: new Map(),
+    jumpedMs: new Map(),
+    isCalm: false,
+    isOver: true,
+  };
   const ratios: FaultRatios = {
     drop: random.between(0.002, 0.025),
     duplicate: random.between(0.005, 0.03),
@@ -121,6 +136,7 @@ function bring(state: DriverState, fault: PlannedFault): void {
       figures.count(fault.hears === "both" ? "cut both" : "cut one end");
       trace.add(`fault: cut ${world.node(fault.node).name}, ${fault.hears} hears`);
       world.node(fault.node).wire.cut(hears[fault.hears]);
+      state.reach.disturbed(world.node(fault.node).name, NOTICED_WITHIN_MS);
       break;
     }
     case "stall":
@@ -139,8 +155,11 @@ function bring(state: DriverState, fault: PlannedFault): void {
     case "clock jump": {
       figures.count("clock jump");
       trace.add(`fault: clock of ${fault.machine} jumps by ${fault.byMs} ms`);
-      const machine = fault.machine === "hub" ? world.hub : world.node(fault.machine).machine;
-      machine.jumpClock(fault.byMs);
+      jumpClock(state, fault.machine, fault.byMs);
+      for (const [index, { name }] of world.nodes.entries()) {
+        if (fault.machine === "hub" || fault.machine === index) state.reach.disturbed(name, fault.forMs);
+      }
+      world.clock.setTimer(() => setClockBack(state, fault.machine), fault.forMs);
       break;
     }
     case "drain":
@@ -166,6 +185,7 @@ function separate(
   for (const target of targets) {
     const untilMs = Math.max(clock.monotonicMs() + fault.forMs, state.healAtMs.get(target) ?? 0);
     state.healAtMs.set(target, untilMs);
+    state.reach.disturbed(nodes[target]?.name ?? "", untilMs - clock.monotonicMs() + NOTICED_WITHIN_MS);
     if (fault.isHeard === true) nodes[target]?.wire.cut(["second"]);
     nodes[target]?.wire.partition();
     clock.setTimer(() => {
@@ -197,6 +217,7 @@ function crashHub(state: DriverState, { kind, awayMs }: CrashFacts, step: string
   state.figures.count(kind === "kill" ? "hub killed" : "hub without power");
   state.trace.add(`fault: hub dies (${kind}) at ${step}`);
   world.crashHub(kind);
+  for (const { name } of world.nodes) state.reach.disturbed(name, awayMs + NOTICED_WITHIN_MS);
   world.clock.setTimer(() => void world.startHub(), awayMs);
 }
 
@@ -228,11 +249,26 @@ function drain(
   });
 }
 
-/** Ends partitions and pending crashes, and starts what is down. */
+function jumpClock(state: DriverState, machine: "hub" | number, byMs: number): void {
+  const world = state.world();
+  state.jumpedMs.set(machine, (state.jumpedMs.get(machine) ?? 0) + byMs);
+  (machine === "hub" ? world.hub : world.node(machine).machine).jumpClock(byMs);
+}
+
+/** Sets a clock right, as one that is told the time from outside. */
+function setClockBack(state: DriverState, machine: "hub" | number): void {
+  const offMs = state.jumpedMs.get(machine) ?? 0;
+  if (offMs === 0) return;
+  state.trace.add(`clock of ${machine} is right again`);
+  jumpClock(state, machine, -offMs);
+}
+
+/** Ends partitions, wrong clocks and pending crashes, and starts what is down. */
 function healMachines(state: DriverState): void {
   const world = state.world();
   state.armed.clear();
   state.healAtMs.clear();
+  for (const machine of state.jumpedMs.keys()) setClockBack(state, machine);
   for (const { wire } of world.nodes) wire.heal();
   void world.startHub();
   for (const index of world.nodes.keys()) void world.startNode(index);

@@ -23,7 +23,7 @@ export type PlannedFault = { readonly atMs: number } & (
       readonly skip: number;
       readonly how: CrashFacts;
     }
-  | { readonly kind: "clock jump"; readonly machine: number | "hub"; readonly byMs: number }
+  | { readonly kind: "clock jump"; readonly machine: number | "hub"; readonly byMs: number; readonly forMs: number }
   | { readonly kind: "drain"; readonly node: number; readonly graceMs: number; readonly awayMs: number }
 );
 
@@ -85,7 +85,8 @@ function planFault(random: SeededRandom, nodeCount: number): UntimedFault {
   }
   if (drawn < 0.92) {
     const machine = random.chance(0.4) ? "hub" : node;
-    return { kind: "clock jump", machine, byMs: planJump(random) };
+    const byMs = planJump(random);
+    return { kind: "clock jump", machine, byMs, forMs: random.fork(`set back ${byMs}`).between(3_000, 15_000) };
   }
   return { kind: "drain", node, graceMs: random.between(0, 12_000), awayMs: random.between(100, 8_000) };
 }

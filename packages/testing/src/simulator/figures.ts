@@ -52,6 +52,8 @@ export const CASE_CLASSES = [
   "stubborn",
   "given again",
   "resolved",
+  "followed",
+  "follower resumed",
   "ended succeeded",
   "ended failed",
   "ended cancelled",
@@ -60,11 +62,12 @@ export const CASE_CLASSES = [
   "ended indeterminate",
 ] as const;
 
-/** What the three rules that can be broken had to stand. */
+/** What rules had to stand: the three that can be broken, and a cancel. */
 export const RULE_TESTS = [
   "grant of a known attempt",
   "hub died after an acceptance",
   "report of an older attempt",
+  "cancel of a running process in reach",
 ] as const;
 
 /** What a counter is of. */
@@ -116,4 +119,20 @@ export function createFigures(): Figures {
     missing: () => [...counts].filter(([, count]) => count === 0).map(([name]) => name),
   };
   return figures;
+}
+
+/** Tasks that are rejected never run. A tenth of them have a queue limit, and nodes are away a lot. */
+const MAX_REJECTED_RATIO = 0.15;
+
+/** Says why a run proves little: what was never met was not put to the test, and neither was what never ran. */
+export function checkFigures(figures: Figures): readonly string[] {
+  const missing = figures.missing();
+  const rejectedRatio = (figures.counts.get("ended rejected") ?? 0) / Math.max(1, figures.tasks);
+  const percent = (ratio: number): string => `${(100 * ratio).toFixed(1)} %`;
+  return [
+    ...(missing.length === 0 ? [] : [`never met: ${missing.join(", ")}`]),
+    ...(rejectedRatio <= MAX_REJECTED_RATIO
+      ? []
+      : [`rejected: ${percent(rejectedRatio)} of the tasks, at most ${percent(MAX_REJECTED_RATIO)} may be`]),
+  ];
 }

@@ -2,17 +2,22 @@
  * One history: a hub and its nodes work for a while under faults, everything heals, the run goes on until it is quiet, and
  * the oracle judges.
  */
+import { createHash } from "node:crypto";
 import { shell } from "@cortex-mesh/node-sdk";
 import { toCortexError } from "@cortex-mesh/protocol";
-import type { NodeWork } from "../mesh/node-machine.js";
-import { openWorld, type World } from "../mesh/world.js";
+import type { NodeReachChange, NodeWork } from "../mesh/node-machine.js";
+import { openWorld, type World, type WorldHooks } from "../mesh/world.js";
 import { createSeededRandom, type SeededRandom } from "../random.js";
+import type { FaultKind } from "../seeded-faults.js";
 import { type Break, forgetAttempts, LAZY_SYNC_MS } from "./breaks.js";
+import { checkQuiet, type Rest } from "./check-quiet.js";
 import { createEffects, type Effects } from "./effects.js";
+import { isEnded } from "./end-states.js";
 import { createFaultDriver, type FaultDriver } from "./fault-driver.js";
 import { planFaults } from "./fault-plan.js";
 import { createFigures, type FigureName, type Figures } from "./figures.js";
-import { createOracle, isEnded, type Oracle, type Reading, type SeenTask, type Violation } from "./oracle.js";
+import { createOracle, type Oracle, type Reading, type SeenTask, type Violation } from "./oracle.js";
+import { createReach, type Reach } from "./reach.js";
 import { createSandbox } from "./sandbox.js";
 import { createTamper } from "./tamper.js";
 import { createTrace, type Trace } from "./trace.js";
@@ -58,6 +63,13 @@ const STEP_MS = 1_000;
 const READ_STEPS = 10;
 /** Turns of the event loop a moment: nothing here takes more than one. */
 const TURNS = 2;
+/** Time in which a fault of a frame is noticed and its connection made anew. */
+const FRAME_FAULT_MS: Readonly<Record<FaultKind, number>> = {
+  drop: 8_000,
+  reorder: 8_000,
+  delay: 2_500,
+  duplicate: 0,
+};
 /** What one answer of a user's reading may take. */
 const LATENCY_MS = { min: 1, max: 25 };
 
@@ -95,7 +107,8 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
     if (count > 0)
       oracle.add({ taskId: undefined, what: `has ${count} files of output left on ${name} that nobody wants` });
   }
-  const violations = oracle.judge({ tasks, readings });
+  const violations = oracle.judge({ tasks, readings, followed: users.followed });
+  for (const reading of readings) trace.add(describeEnd(reading));
   for (const { state } of tasks) if (isEnded(state)) figures.count(`ended ${state}` as FigureName);
   for (const { attempt } of tasks) if (attempt > 1) figures.count("given again");
   figures.histories = 1;
@@ -119,7 +132,8 @@ async function openRun({ seed, broken, isTraced = false }: HistoryOptions): Prom
     if (world === undefined) throw new Error("the mesh is not open yet");
     return world;
   };
-  const faults = createFaultDriver({ world: current, random: random.fork("fault driver"), figures, trace });
+  const reach = createReach(now);
+  const faults = createFaultDriver({ world: current, reach, random: random.fork("fault driver"), figures, trace });
   const tamper = createTamper({
     random: random.fork("tamper"),
     figures,
@@ -139,17 +153,17 @@ async function openRun({ seed, broken, isTraced = false }: HistoryOptions): Prom
     deadlines: { lostAfterMs: LOST_AFTER_MS, reconnectWindowMs: RECONNECT_WINDOW_MS },
     turns: TURNS,
     hooks: {
+      ...hooksOf({ faults, reach, figures, trace, nodeNames: nodes.map(({ name }) => name) }),
+      ...breaksOf(broken),
       tamper,
-      log: (line) => trace.add(line),
-      onHubStep: faults.onHubStep,
-      onNodeStep: faults.onNodeStep,
-      onFault: (kind) => figures.count(kind),
-      isAnswerLost: faults.isAnswerLost,
-      ...(broken === "no-dedupe" ? { wrapState: forgetAttempts } : {}),
-      ...(broken === "no-commit-before-ack" ? { syncEvery: Number.POSITIVE_INFINITY } : {}),
     },
   });
-  const oracle = createOracle(effects);
+  const oracle = createOracle({
+    effects,
+    reach,
+    nowMs: now,
+    onCancelInReach: () => figures.count("cancel of a running process in reach"),
+  });
   const users = createUsers({
     world,
     figures,
@@ -163,6 +177,46 @@ async function openRun({ seed, broken, isTraced = false }: HistoryOptions): Prom
   if (broken === "no-commit-before-ack") syncLazily(world);
   for (const index of world.nodes.keys()) void world.startNode(index);
   return { world, faults, users, oracle, effects, figures, trace, random };
+}
+
+interface Watching {
+  readonly faults: FaultDriver;
+  readonly reach: Reach;
+  readonly figures: Figures;
+  readonly trace: Trace;
+  readonly nodeNames: readonly string[];
+}
+
+function hooksOf({ faults, reach, figures, trace, nodeNames }: Watching): WorldHooks {
+  const nameOf = (index: number): string => nodeNames[index] ?? "";
+  return {
+    log: (line) => trace.add(line),
+    onHubStep: faults.onHubStep,
+    onNodeStep: faults.onNodeStep,
+    onFault(kind, stream, index) {
+      figures.count(kind);
+      if (stream !== "logs") reach.disturbed(nameOf(index), FRAME_FAULT_MS[kind]);
+    },
+    onReach: (index, what) => noteReach(reach, nameOf(index), what),
+    isAnswerLost: faults.isAnswerLost,
+  };
+}
+
+function breaksOf(broken: Break | undefined): WorldHooks {
+  if (broken === "no-dedupe") return { wrapState: forgetAttempts };
+  return broken === "no-commit-before-ack" ? { syncEvery: Number.POSITIVE_INFINITY } : {};
+}
+
+function noteReach(reach: Reach, node: string, what: NodeReachChange): void {
+  if (what === "gone") reach.died(node);
+  else reach.setOnline(node, what === "online");
+}
+
+/** What a user has in the end: two runs of one seed give the same. */
+function describeEnd({ task, stdout, stderr }: Reading): string {
+  const digest = createHash("sha256").update(stdout).update("\0").update(stderr).digest("hex");
+  const { taskId, state, attempt, revision, output } = task;
+  return `end ${taskId} ${state} attempt ${attempt} revision ${revision} events ${output.lastSeq} output ${digest}`;
 }
 
 function nameNodes(random: SeededRandom): readonly string[] {
@@ -219,17 +273,28 @@ function countClasses(workload: readonly Submission[], figures: Figures): void {
 }
 
 /** Moves time until every task has ended, or for as long as that may take; gives the tasks. */
-async function untilQuiet({ world, users, effects }: Run): Promise<readonly SeenTask[]> {
+async function untilQuiet(run: Run): Promise<readonly SeenTask[]> {
+  const { world, users, oracle } = run;
   const untilMs = world.clock.monotonicMs() + QUIET_WITHIN_MS;
   for (;;) {
     await advance(world, STEP_MS);
     const isLate = world.clock.monotonicMs() >= untilMs;
-    const isStill =
-      users.isDone && effects.alive().length === 0 && world.nodes.every(({ machine }) => machine.isOnline);
-    if (!isStill && !isLate) continue;
+    if (!isLate && checkQuiet(restOf(run, [])).length > 0) continue;
     const tasks = await users.list();
-    if (isLate || tasks?.every(({ state }) => isEnded(state)) === true) return tasks ?? [];
+    if (!isLate && tasks?.every(({ state }) => isEnded(state)) !== true) continue;
+    // A task that is stuck is named by the oracle.
+    for (const what of checkQuiet(restOf(run, tasks))) oracle.add({ taskId: undefined, what });
+    return tasks ?? [];
   }
+}
+
+function restOf({ world, users, effects }: Run, tasks: readonly SeenTask[] | undefined): Rest {
+  return {
+    openCallCount: users.openCallCount,
+    runningCount: effects.alive().length,
+    offlineNodes: world.nodes.filter(({ machine }) => !machine.isOnline).map(({ name }) => name),
+    isListed: tasks !== undefined,
+  };
 }
 
 async function readAll({ world, users, oracle }: Run, tasks: readonly SeenTask[]): Promise<readonly Reading[]> {

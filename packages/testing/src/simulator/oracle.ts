@@ -2,8 +2,11 @@
  * Says whether a history kept the promises. It sees what users were told, what really ran, and what users can read at the
  * end; nothing of how hub and nodes work.
  */
+import { checkFollowed, type Followed } from "./check-followed.js";
 import { checkOutput, type StreamBytes } from "./check-output.js";
 import type { Effect, Effects } from "./effects.js";
+import { isEnded } from "./end-states.js";
+import { createTold, type OracleOptions } from "./told.js";
 
 /** A task as a user reads it. */
 export interface SeenTask {
@@ -16,13 +19,17 @@ export interface SeenTask {
   readonly cause: string | null;
   readonly nodeId: string | null;
   readonly result: { readonly exitCode: number | null; readonly signal: string | null } | null;
-  readonly output: { readonly lastSeq: number; readonly complete: boolean };
+  readonly output: {
+    readonly lastSeq: number;
+    readonly stdoutBytes: number;
+    readonly stderrBytes: number;
+    readonly complete: boolean;
+  };
 }
 
 /** What a user reads of an ended task. */
 export interface Reading extends StreamBytes {
   readonly task: SeenTask;
-  readonly events: readonly { readonly seq: number; readonly kind: string; readonly state: string | undefined }[];
 }
 
 /** A promise that was not kept. */
@@ -32,42 +39,46 @@ export interface Violation {
   readonly what: string;
 }
 
+/** What a user asked for. */
+export interface SubmissionFacts {
+  readonly name: string;
+  readonly key: string | undefined;
+  readonly timeoutMs: number | undefined;
+}
+
+/** What is there at the end. */
+export interface LastLook {
+  readonly tasks: readonly SeenTask[];
+  readonly readings: readonly Reading[];
+  readonly followed: readonly Followed[];
+}
+
 /** Watches one history. */
 export interface Oracle {
   /** The API said that it took the submission. */
-  accepted(name: string, key: string | undefined, task: SeenTask): void;
+  accepted(submission: SubmissionFacts, task: SeenTask): void;
+  /** The API said that it took the cancel. */
+  cancelled(task: SeenTask): void;
   /** A user read the task; ends are remembered. */
   saw(task: SeenTask): void;
   readonly accepts: ReadonlyMap<string, string>;
   /** Judges what is there at the end: the task list, and of each task what can be read. */
-  judge(end: { readonly tasks: readonly SeenTask[]; readonly readings: readonly Reading[] }): readonly Violation[];
+  judge(end: LastLook): readonly Violation[];
   /** What was found on the way. */
   readonly violations: readonly Violation[];
   add(violation: Violation): void;
 }
 
-const FINAL_STATES: ReadonlySet<string> = new Set([
-  "succeeded",
-  "failed",
-  "cancelled",
-  "timed_out",
-  "rejected",
-  "indeterminate",
-]);
-
-/** Whether a task in this state has ended. */
-export function isEnded(state: string): boolean {
-  return FINAL_STATES.has(state);
-}
-
 /** Makes the oracle of a history. */
-export function createOracle(effects: Effects): Oracle {
+export function createOracle(options: OracleOptions): Oracle {
+  const { effects } = options;
   /** Task of each accepted submission, and of each key. */
   const accepts = new Map<string, string>();
   const keys = new Map<string, string>();
   const ends = new Map<string, string>();
   const violations: Violation[] = [];
   const add = (violation: Violation): void => void violations.push(violation);
+  const told = createTold(options, (taskId, what) => add({ taskId, what }));
 
   const saw = (task: SeenTask): void => {
     const { taskId } = task;
@@ -77,6 +88,7 @@ export function createOracle(effects: Effects): Oracle {
       add({ taskId, what: `was reported ended (${before}) and is ${end} now` });
     }
     if (isEnded(task.state)) ends.set(taskId, end);
+    told.saw(task);
     const process = effects.of(taskId).find(({ attempt }) => attempt === task.attempt);
     if (task.cause === "exit" && before === undefined && process?.ending === undefined) {
       add({ taskId, what: `is reported ${end}, and the process of that attempt did not end yet` });
@@ -87,8 +99,9 @@ export function createOracle(effects: Effects): Oracle {
     violations,
     add,
     saw,
-    accepted(name, key, task) {
+    accepted({ name, key, timeoutMs }, task) {
       const { taskId } = task;
+      told.asked(taskId, timeoutMs);
       if (key !== undefined) {
         const first = keys.get(key) ?? taskId;
         keys.set(key, first);
@@ -97,11 +110,23 @@ export function createOracle(effects: Effects): Oracle {
       accepts.set(taskId, name);
       saw(task);
     },
-    judge({ tasks, readings }) {
+    cancelled(task) {
+      told.cancelled(task.taskId);
+      saw(task);
+    },
+    judge({ tasks, readings, followed }) {
       for (const task of tasks) saw(task);
       judgeList(tasks, accepts, add);
       judgeStarts(effects, tasks, add);
-      for (const reading of readings) judgeTask(reading, effects.of(reading.task.taskId), add);
+      told.judge();
+      for (const reading of readings) {
+        const { taskId } = reading.task;
+        judgeTask(reading, options, add);
+        // Of one that is stuck nothing was read.
+        for (const each of followed.filter((one) => one.taskId === taskId && isEnded(reading.task.state))) {
+          for (const what of checkFollowed(each, reading.events)) add({ taskId, what });
+        }
+      }
       return violations;
     },
   };
@@ -160,9 +185,10 @@ function times(count: number): string {
   return count === 2 ? "twice" : `${count} times`;
 }
 
-function judgeTask(reading: Reading, effects: readonly Effect[], add: Add): void {
+function judgeTask(reading: Reading, { effects, reach }: OracleOptions, add: Add): void {
   const { task, events } = reading;
   const { taskId } = task;
+  const ran = effects.of(taskId);
   const fail = (what: string): void => add({ taskId, what });
   // One that is stuck is told of elsewhere.
   if (!isEnded(task.state)) return;
@@ -170,10 +196,12 @@ function judgeTask(reading: Reading, effects: readonly Effect[], add: Add): void
   if (holeAt !== -1) fail(`has a hole in its events: ${events[holeAt]?.seq} comes at place ${holeAt + 1}`);
   if (events.length !== task.output.lastSeq) fail(`has ${events.length} events, ${task.output.lastSeq} are promised`);
   judgeEnds(events, fail);
-  const last = effects.find(({ attempt }) => attempt === task.attempt);
+  const last = ran.find(({ attempt }) => attempt === task.attempt);
   judgeResult(task, last, fail);
-  if (events.some(({ kind }) => kind === "gap")) return;
-  for (const fault of checkOutput(reading, effects)) fail(fault);
+  // A log loses records with its node, before the process ended: what was reported as written is durable.
+  const mayLose = ({ node, startedAtMs, endedAtMs = Number.POSITIVE_INFINITY }: Effect): boolean =>
+    reach.hasDied(node, startedAtMs, endedAtMs);
+  for (const fault of checkOutput(reading, ran, mayLose)) fail(fault);
 }
 
 /** An end is recorded once; only an indeterminate one is followed by another. */

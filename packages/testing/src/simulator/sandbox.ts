@@ -81,6 +81,7 @@ async function start(options: SandboxOptions, { owner, spec, alive }: Starting):
     startedAtMs: options.clock().monotonicMs(),
     written: { stdout: "", stderr: "" },
     ending: undefined,
+    endedAtMs: undefined,
   };
   options.effects.started(effect);
   return runScript({ script, effect, clock: options.clock(), owner, alive, workspacePath: spec.workspacePath });
@@ -106,6 +107,7 @@ function runScript({ script, effect, clock, owner, alive, workspacePath }: Run):
   const end = (ending: ProcessEnding): void => {
     if (effect.ending !== undefined) return;
     effect.ending = ending;
+    effect.endedAtMs = clock.monotonicMs();
     alive.delete(live);
     for (const timer of timers) timer.cancel();
     if (owner.isGone()) return;

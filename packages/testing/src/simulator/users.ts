@@ -5,7 +5,9 @@ import { isCortexError } from "@cortex-mesh/protocol";
 import type { World } from "../mesh/world.js";
 import type { SeededRandom } from "../random.js";
 import type { Figures } from "./figures.js";
+import { createFollowers, type Followers } from "./followers.js";
 import type { Oracle, Reading, SeenTask } from "./oracle.js";
+import { type SeenEvent, toSeenEvent } from "./seen-event.js";
 import type { Trace } from "./trace.js";
 import type { Submission } from "./workload.js";
 
@@ -25,11 +27,13 @@ export interface Users {
   /** Opens the session of all nodes. */
   open(): Promise<void>;
   start(workload: readonly Submission[]): void;
-  /** Every post that will be answered is answered. */
-  readonly isDone: boolean;
+  /** Posts and cancels that are not answered yet. */
+  readonly openCallCount: number;
   /** Reads every task of the session. Undefined while the hub is down. */
   list(): Promise<readonly SeenTask[] | undefined>;
   read(task: SeenTask): Promise<Reading>;
+  /** What those who followed tasks were given. */
+  readonly followed: Followers["followed"];
   stop(): void;
 }
 
@@ -44,6 +48,7 @@ export interface UsersOptions {
 }
 
 interface UsersState extends UsersOptions {
+  readonly followers: Followers;
   sessionId: string;
   openPosts: number;
   isStopped: boolean;
@@ -51,10 +56,17 @@ interface UsersState extends UsersOptions {
 
 /** Makes the users of a history. */
 export function createUsers(options: UsersOptions): Users {
-  const state: UsersState = { ...options, sessionId: "", openPosts: 0, isStopped: false };
+  const followers = createFollowers({
+    ...options,
+    user: USER,
+    random: options.random.fork("followers"),
+    onFault: (taskId, what) => options.oracle.add({ taskId, what }),
+  });
+  const state: UsersState = { ...options, followers, sessionId: "", openPosts: 0, isStopped: false };
   return {
-    get isDone() {
-      return state.openPosts === 0;
+    followed: followers.followed,
+    get openCallCount() {
+      return state.openPosts;
     },
     async open() {
       const nodes = options.world.nodes.map(({ machine }) => ({ nodeId: machine.nodeId, path: "work" }));
@@ -123,7 +135,8 @@ async function post(state: UsersState, submission: Submission): Promise<void> {
     );
     if (task !== undefined) {
       trace.add(`accepted ${name} as ${task.taskId}`);
-      oracle.accepted(name, key, task);
+      if (!oracle.accepts.has(task.taskId)) state.followers.offer(task.taskId);
+      oracle.accepted({ name, key, timeoutMs }, task);
       state.onAccepted();
       break;
     }
@@ -140,7 +153,7 @@ async function post(state: UsersState, submission: Submission): Promise<void> {
     oracle.add({ taskId, what: `could not be cancelled: ${String(error)}` });
     return undefined;
   });
-  if (cancelled !== undefined) oracle.saw(cancelled);
+  if (cancelled !== undefined) oracle.cancelled(cancelled);
 }
 
 async function lookAtAll(state: UsersState): Promise<void> {
@@ -177,14 +190,11 @@ async function list(state: UsersState): Promise<readonly SeenTask[] | undefined>
 async function read(world: World, task: SeenTask): Promise<Reading> {
   const api = world.hub.as(USER);
   const { taskId } = task;
-  const events: { readonly seq: number; readonly kind: string; readonly state: string | undefined }[] = [];
+  const events: SeenEvent[] = [];
   const giveUp = new AbortController();
   // A task that is stuck is not followed for ever.
   if (task.result === null) giveUp.abort();
-  for await (const { id, event, data } of api.followTask({ taskId }, { signal: giveUp.signal })) {
-    const said = data as { readonly state?: unknown };
-    events.push({ seq: Number(id), kind: event, state: typeof said.state === "string" ? said.state : undefined });
-  }
+  for await (const event of api.followTask({ taskId }, { signal: giveUp.signal })) events.push(toSeenEvent(event));
   return { task, events, stdout: await readAll(api, taskId, "stdout"), stderr: await readAll(api, taskId, "stderr") };
 }
 

@@ -28,11 +28,23 @@ describe("the simulator", () => {
     TIMEOUT_MS,
   );
 
-  it(
-    "P5: without dedupe a task is seen to start twice in one attempt",
-    async () => {
-      const { lines } = await run(["--seed", "7", "--break", "no-dedupe"]);
-      expect(lines).toContainEqual(expect.stringMatching(/^seed 7: task_\S+ started twice \(attempts 1 and 1\)$/));
+  it.each([
+    ["no-dedupe", "starts twice in one attempt", /^seed 7: task_\S+ started twice \(attempts 1 and 1\)$/],
+    [
+      "no-commit-before-ack",
+      "is accepted and lost",
+      /^seed 7: task_\S+ was accepted \(\S+\) and is not there any more$/,
+    ],
+    [
+      "no-attempt-check",
+      "has output of another attempt",
+      /^seed 7: task_\S+ has std\w+ of \d+ bytes from attempt \d+ that is not/,
+    ],
+  ])(
+    "P5: with %s a task is seen that %s",
+    async (rule, _what, message) => {
+      const { lines } = await run(["--seed", "7", "--break", rule]);
+      expect(lines).toContainEqual(expect.stringMatching(message));
     },
     TIMEOUT_MS,
   );
