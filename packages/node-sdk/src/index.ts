@@ -18,6 +18,7 @@ export {
   type NodeTask,
   type RunOptions,
 } from "./node.js";
+export type { DamagedLogs } from "./runner/damaged-logs.js";
 export type { NodeReport } from "./runner/report.js";
 export type { SendFlow } from "./runner/send-flow.js";
 export { createSpool, type Spool, type SpooledLog, type SpoolOptions } from "./runner/spool.js";
