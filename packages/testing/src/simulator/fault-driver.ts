@@ -156,9 +156,7 @@ function bring(state: DriverState, fault: PlannedFault): void {
       figures.count("clock jump");
       trace.add(`fault: clock of ${fault.machine} jumps by ${fault.byMs} ms`);
       jumpClock(state, fault.machine, fault.byMs);
-      for (const [index, { name }] of world.nodes.entries()) {
-        if (fault.machine === "hub" || fault.machine === index) state.reach.disturbed(name, fault.forMs);
-      }
+      mistrust(state, fault.machine);
       world.clock.setTimer(() => setClockBack(state, fault.machine), fault.forMs);
       break;
     }
@@ -255,12 +253,21 @@ function jumpClock(state: DriverState, machine: "hub" | number, byMs: number): v
   (machine === "hub" ? world.hub : world.node(machine).machine).jumpClock(byMs);
 }
 
+/** While clocks differ, a node refuses what the hub signs, also a cancel; it is sent again on the next connection. */
+function mistrust({ world, reach }: DriverState, machine: "hub" | number): void {
+  const { nodes } = world();
+  const concerned = machine === "hub" ? nodes : nodes.slice(machine, machine + 1);
+  for (const { name } of concerned) reach.setOnline(name, false);
+}
+
 /** Sets a clock right, as one that is told the time from outside. */
 function setClockBack(state: DriverState, machine: "hub" | number): void {
   const offMs = state.jumpedMs.get(machine) ?? 0;
   if (offMs === 0) return;
   state.trace.add(`clock of ${machine} is right again`);
   jumpClock(state, machine, -offMs);
+  // What was refused on a connection that was made meanwhile waits for the next one too.
+  mistrust(state, machine);
 }
 
 /** Ends partitions, wrong clocks and pending crashes, and starts what is down. */
