@@ -2,7 +2,7 @@
  * The reading end of a process' output: exact bytes, bounded memory, and an end that always comes.
  *
  * (O1) While the reader is slow, nothing is read from the pipe, so that the process waits; at most
- * {@link OUTPUT_BUFFER_BYTES} and one read are held.
+ * {@link HELD_READS} reads and one more are held.
  * (O2) The end comes with the end of the pipe. When the tree is gone and somebody outside of it still holds the pipe
  * open, it comes once the pipe has been empty for {@link ORPHANED_PIPE_MS}.
  */
@@ -10,12 +10,8 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import type { Clock, Timer } from "@cortex-mesh/protocol";
 
-/** Reads of a pipe that are held for a slow reader. */
-const HELD_READS = 2;
-/** Most bytes of one read, as Node makes them. */
-const READ_BYTES = 64 * 1024;
-/** Output held for a slow reader, in bytes. */
-export const OUTPUT_BUFFER_BYTES: number = HELD_READS * READ_BYTES;
+/** Reads of a pipe that are held for a slow reader; Node reads at most 64 KiB at once. */
+export const HELD_READS = 2;
 /** How long a pipe that nobody of the tree holds any more stays empty before it counts as ended. */
 export const ORPHANED_PIPE_MS = 200;
 

@@ -153,12 +153,12 @@ function createPending({ clock, onFreed }: Pick<OutputSinkOptions, "clock" | "on
     },
     add(piece) {
       pieces.push(piece);
-      fill.add(costOf([piece]));
+      fill.add(piece.bytes.byteLength);
     },
     async next() {
       await fill.wait();
       const batch = takeBatch(pieces);
-      fill.took(costOf(batch));
+      fill.took(batch.reduce((bytes, piece) => bytes + piece.bytes.byteLength, 0));
       return batch;
     },
     discard() {
