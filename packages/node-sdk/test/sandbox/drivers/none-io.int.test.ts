@@ -36,8 +36,7 @@ describe("output", () => {
       expect(chunk.length).toBeLessThanOrEqual(64 * 1024);
       readBytes += chunk.length;
       // Not reading until the buffer is full shows that the pipe is left alone from there on.
-      if (readBytes < sizeBytes / 2)
-        await until(() => running.stdout.readableLength >= HELD_READS, "a full buffer");
+      if (readBytes < sizeBytes / 2) await until(() => running.stdout.readableLength >= HELD_READS, "a full buffer");
       mostHeldReads = Math.max(mostHeldReads, running.stdout.readableLength);
       if (readBytes < sizeBytes / 2) expect(isWritten).toBe(false);
     }
