@@ -27,6 +27,7 @@ export function createSafeLogger(logger: HubLogger): HubLogger {
     (facts: object, message: string): void => {
       try {
         const told: unknown = logger[level](facts, message);
+        // A logger that fails has nobody to tell, and must not end what it is told of.
         if (told instanceof Promise) told.catch(() => undefined);
       } catch {
         // There is nobody else to tell.

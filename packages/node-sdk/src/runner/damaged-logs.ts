@@ -41,7 +41,7 @@ export function createDamagedLogs(spoolPath: string): DamagedLogs {
       await mkdir(root, { recursive: true, mode: 0o700 });
       await rm(join(root, name), { recursive: true, force: true });
       await rename(from, join(root, name));
-      // Its own copy is the newest and stays until the next one comes.
+      // Its own copy is the newest and stays until the next one comes; older ones that cannot be removed go then.
       await makeRoom(root, { name, sizeBytes: 0 }).catch(() => {});
       return sizeBytes;
     },

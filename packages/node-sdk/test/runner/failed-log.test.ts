@@ -22,6 +22,7 @@ async function startOnBrokenDisk() {
     if (operation === "write" || operation === "sync") throw systemError("EIO");
   };
   await run.request.write("stdout", Buffer.from("two"));
+  // The disk that fails is what is tested.
   await log.flush().catch(() => {});
   await run.request.write("stdout", Buffer.from("three"));
   run.exit(0);

@@ -149,6 +149,7 @@ export async function assertHeld(
 
 /** Whether the task is over, as far as can be told. */
 export async function hasEnded(current: Writer["current"], taskId: TaskId): Promise<boolean> {
+  // A store that cannot be read does not say that it ended; the wait is bounded anyway.
   const task = await current(taskId).catch(() => undefined);
   return task === undefined || isFinal(task.state);
 }
